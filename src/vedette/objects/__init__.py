@@ -1,0 +1,3 @@
+"""Bytes: the content-addressed store."""
+
+from __future__ import annotations
