@@ -1,0 +1,153 @@
+"""The way to a server over HTTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+
+from vedette.client.transport import Body, Endpoint
+from vedette.model.errors import Unavailable, VedetteError, subclasses
+
+DEFAULT_ADDRESS = "http://127.0.0.1:7650"
+MSGPACK = "application/msgpack"
+T = TypeVar("T")
+
+
+def default_address() -> str:
+    """VEDETTE_ADDRESS, or this machine's port 7650."""
+    return os.environ.get("VEDETTE_ADDRESS") or DEFAULT_ADDRESS
+
+
+class HttpTransport:
+    """Calls over HTTP, with connections kept open. Without arguments: as the environment says.
+
+    The environment: VEDETTE_ADDRESS (http://127.0.0.1:7650) and VEDETTE_TOKEN.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        token: str | None = None,
+        *,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        address = (address or default_address()).rstrip("/")
+        self.address = address if "://" in address else f"http://{address}"
+        token = token if token is not None else os.environ.get("VEDETTE_TOKEN", "")
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        try:
+            self._http = httpx2.AsyncClient(
+                base_url=self.address,
+                headers=headers,
+                timeout=httpx2.Timeout(60.0, read=None),
+                transport=transport,
+                trust_env=False,
+            )
+        except (httpx2.InvalidURL, ValueError) as error:
+            raise Unavailable(f"address {self.address!r} is not a URL: {error}") from None
+
+    async def call(
+        self,
+        endpoint: Endpoint[T],
+        params: Mapping[str, str],
+        query: Mapping[str, Any] | None = None,
+        body: Body = None,
+    ) -> T:
+        """Send one call and read its answer whole."""
+        async with self._answer(endpoint, params, query, body) as response:
+            content = await response.aread()
+        if endpoint.answer is bytes:
+            return content  # type: ignore[return-value]
+        if response.status_code == 204:
+            return None  # type: ignore[return-value]
+        return msgspec.msgpack.decode(content, type=endpoint.answer)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        endpoint: Endpoint[bytes],
+        params: Mapping[str, str],
+        query: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Send one call and read its answer in pieces."""
+        async with self._answer(endpoint, params, query, None) as response:
+            yield response.aiter_bytes()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    @asynccontextmanager
+    async def _answer(
+        self,
+        endpoint: Endpoint[Any],
+        params: Mapping[str, str],
+        query: Mapping[str, Any] | None,
+        body: Body,
+    ) -> AsyncIterator[httpx2.Response]:
+        content: bytes | AsyncIterator[bytes] | None
+        headers = {"accept": f"{MSGPACK}, {endpoint.media}"}
+        if isinstance(body, msgspec.Struct | Mapping):
+            content = msgspec.msgpack.encode(body)
+            headers["content-type"] = MSGPACK
+        else:
+            content = body
+            if body is not None:
+                headers["content-type"] = endpoint.media
+        try:
+            async with self._http.stream(
+                endpoint.method,
+                url(endpoint, params),
+                params=_text(query),
+                content=content,
+                headers=headers,
+            ) as response:
+                if response.status_code >= 400:
+                    raise error_of(response.status_code, await response.aread())
+                yield response
+        except httpx2.ConnectError as error:
+            raise Unavailable(
+                f"no server answers at {self.address}: start one with `vedette serve`"
+            ) from error
+        except httpx2.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise Unavailable(f"the server at {self.address} went away: {reason}") from error
+
+
+def url(endpoint: Endpoint[Any], params: Mapping[str, str]) -> str:
+    """The path of a call, each parameter quoted once."""
+    quoted = {
+        name: quote(value.lstrip("/") if name == "path" else value, safe="/" * (name == "path"))
+        for name, value in params.items()
+    }
+    return endpoint.path.format(**quoted)
+
+
+def error_of(status: int, content: bytes) -> VedetteError:
+    """The error that a problem+json answer tells of."""
+    try:
+        problem = msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = content[:200].decode(errors="replace").strip()
+        return VedetteError(f"the server answered {status}: {text or 'nothing else'}")
+    kinds = subclasses()
+    kind = kinds.get(str(problem.get("kind")), VedetteError)
+    return kind(
+        str(problem.get("detail") or problem.get("title") or f"the server answered {status}")
+    )
+
+
+def _text(query: Mapping[str, Any] | None) -> dict[str, str] | None:
+    if not query:
+        return None
+    given = {name: value for name, value in query.items() if value is not None and value != ""}
+    return {
+        name: ("true" if value else "false") if isinstance(value, bool) else str(value)
+        for name, value in given.items()
+    }

@@ -1,0 +1,57 @@
+"""How a call reaches the server: the protocol, and what passes through it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+T = TypeVar("T")
+Body = Struct | Mapping[str, Any] | bytes | AsyncIterator[bytes] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Endpoint(Generic[T]):
+    """One operation of the API. The client calls it, the server carries it out, OpenAPI shows it.
+
+    `path` holds `{name}` for one element and `{path}` for all that follows. `body` and `query` are
+    the types of what goes in (`bytes` for a raw body of type `media`), `answer` of what comes out
+    (`bytes` for raw content, read with `Transport.stream` when it may be large).
+    """
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    answer: type[T]
+    body: Any = None
+    query: Any = None
+    media: str = "application/octet-stream"
+    open: bool = False
+
+
+class Transport(Protocol):
+    """A way to the server."""
+
+    async def call(
+        self,
+        endpoint: Endpoint[T],
+        params: Mapping[str, str],
+        query: Mapping[str, Any] | None = None,
+        body: Body = None,
+    ) -> T:
+        """The answer of one call; raises the `VedetteError` that the server raised."""
+
+    def stream(
+        self,
+        endpoint: Endpoint[bytes],
+        params: Mapping[str, str],
+        query: Mapping[str, Any] | None = None,
+    ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """The answer's bytes as they come."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
