@@ -1,0 +1,152 @@
+"""What an agent and a stage process say to each other, and how it is framed.
+
+Each message is MessagePack behind four bytes of length, least significant first, over a Unix
+socket. The agent sends `Begin` once per pipeline version, then `Run` for each datum; datums are
+worked off in order. The stage process asks for bytes it lacks with `Fetch` and is answered with
+`Bytes`, possibly behind further `Run`s.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from vedette.model.work import LogEntry, TaskInput
+
+EAGER_BYTES = 256 * 1024
+MIRROR_BYTES = 64 * 1024 * 1024
+_LENGTH = struct.Struct("<I")
+
+
+class Begin(Struct, frozen=True, array_like=True, tag="begin"):
+    """A pipeline version: the function to call, the words after it, and its environment."""
+
+    code: str
+    pipeline: str
+    target: str
+    args: tuple[str, ...]
+    env: dict[str, str]
+
+
+class Run(Struct, frozen=True, array_like=True, tag="run"):
+    """A datum to run. `eager` holds objects by id that the process is thought to lack."""
+
+    number: int
+    code: str
+    id: str
+    job: str
+    commit: str
+    attempt: int
+    inputs: tuple[TaskInput, ...]
+    eager: dict[bytes, bytes]
+
+
+class Bytes(Struct, frozen=True, array_like=True, tag="bytes"):
+    """The answer to `Fetch`; `error` says why there are no bytes."""
+
+    object: bytes
+    data: bytes
+    error: str = ""
+
+
+class Cancel(Struct, frozen=True, array_like=True, tag="cancel"):
+    """A datum that need not be run any more."""
+
+    number: int
+
+
+class Fetch(Struct, frozen=True, array_like=True, tag="fetch"):
+    """A wish for an object's bytes."""
+
+    object: bytes
+
+
+class Written(Struct, frozen=True, array_like=True):
+    """An output: new bytes, or an input's object by reference."""
+
+    path: str
+    data: bytes | None = None
+    object: bytes = b""
+
+
+class Done(Struct, frozen=True, array_like=True, tag="done"):
+    """What became of a datum. `seconds` is wall time, `cpu_seconds` that of the whole process."""
+
+    number: int
+    state: Literal["success", "failed", "not_ready", "crash"]
+    reason: str
+    outputs: tuple[Written, ...]
+    logs: tuple[LogEntry, ...]
+    seconds: float
+    cpu_seconds: float
+
+
+class Broken(Struct, frozen=True, array_like=True, tag="broken"):
+    """The process cannot be had at all, for this reason."""
+
+    reason: str
+
+
+ToStage = Begin | Run | Bytes | Cancel
+FromStage = Fetch | Done | Broken
+
+_encoder = msgspec.msgpack.Encoder()
+to_stage = msgspec.msgpack.Decoder(ToStage)
+from_stage = msgspec.msgpack.Decoder(FromStage)
+
+
+def pack(message: Struct) -> bytes:
+    """A message with its length in front."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+def split(buffer: bytearray) -> list[bytes]:
+    """Take all complete message bodies off the front of `buffer`."""
+    bodies = []
+    at, size = 0, len(buffer)
+    while size - at >= 4:
+        (length,) = _LENGTH.unpack_from(buffer, at)
+        if size - at - 4 < length:
+            break
+        bodies.append(bytes(buffer[at + 4 : at + 4 + length]))
+        at += 4 + length
+    del buffer[:at]
+    return bodies
+
+
+class Mirror:
+    """The ids of objects that a process holds, least lately used first, bounded by their bytes.
+
+    Agent and stage process each keep one and do the same to it, so that the agent can tell what the
+    other side has. Being wrong costs one `Fetch`.
+    """
+
+    def __init__(self, limit: int = MIRROR_BYTES) -> None:
+        self._sizes: dict[bytes, int] = {}
+        self._total = 0
+        self._limit = limit
+
+    def touch(self, object_id: bytes) -> bool:
+        """Whether the object is held; it is then the most lately used one."""
+        size = self._sizes.pop(object_id, None)
+        if size is None:
+            return False
+        self._sizes[object_id] = size
+        return True
+
+    def add(self, object_id: bytes, size: int) -> list[bytes]:
+        """Hold one more object; returns the ids of those that must go for it."""
+        if self.touch(object_id):
+            return []
+        self._sizes[object_id] = size
+        self._total += size
+        gone = []
+        while self._total > self._limit:
+            oldest = next(iter(self._sizes))
+            self._total -= self._sizes.pop(oldest)
+            gone.append(oldest)
+        return gone
