@@ -113,6 +113,13 @@ def expand_key(template: str, captures: tuple[str, ...]) -> str:
     return "$".join(_REFERENCE.sub(value, part) for part in template.split("$$"))
 
 
+def highest_reference(template: str) -> int:
+    """The highest capture that a join or group key names; 0 for none."""
+    parts = template.split("$$")
+    found = [int(a or b) for part in parts for a, b in _REFERENCE.findall(part)]
+    return max(found, default=0)
+
+
 def _levels(nodes: Sequence) -> tuple[int, int | None]:
     """The least and the greatest number of "/" in a match; None for no bound."""
     least, most = 0, 0

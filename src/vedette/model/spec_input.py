@@ -1,0 +1,212 @@
+"""The `input` of a spec: from its checked words to the tree of `vedette.model.inputs`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from vedette.model.errors import InvalidGlob, InvalidName
+from vedette.model.glob import compile_glob, highest_reference
+from vedette.model.inputs import Cron, Cross, Group, Input, Join, Pfs, Trigger, Union
+from vedette.model.paths import check_name
+from vedette.model.spec_read import Reading
+
+_COMBINED: dict[str, Callable[[tuple[Input, ...]], Input]] = {
+    "cross": Cross,
+    "union": Union,
+    "join": Join,
+    "group": Group,
+}
+_KINDS = ("pfs", "atom", "cross", "union", "join", "group", "cron")
+_ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class InputReader:
+    """Builds the input tree of one pipeline, noting faults in `reading`.
+
+    `atoms` says whether the 1.x word `atom` was met.
+    """
+
+    def __init__(self, reading: Reading, pipeline: str) -> None:
+        self.reading = reading
+        self.pipeline = pipeline
+        self.atoms = False
+        self._triggered = 0
+
+    def tree(self, given: dict[str, Any], path: str = "input", inside: str = "") -> Input | None:
+        """The input at `path`; None if it has faults. `inside` is the kind of node around it."""
+        kinds = [kind for kind in (*_KINDS, "git") if kind in given]
+        if len(kinds) != 1:
+            needed = f"one of {', '.join(_KINDS)}"
+            if kinds:
+                self.reading.fault(path, f"{needed} is needed, not {' and '.join(kinds)}")
+            else:
+                self.reading.missing(path, needed)
+            return None
+        kind = kinds[0]
+        here = f"{path}.{kind}"
+        if kind in _COMBINED:
+            return self._combined(kind, given[kind], here)
+        if kind == "cron":
+            return self._cron(given[kind], here)
+        if kind == "git":
+            self.reading.fault(here, "git inputs are not read: put the files into a repo")
+            return None
+        self.atoms = self.atoms or kind == "atom"
+        return self._pfs(given[kind], here, inside)
+
+    def _combined(self, kind: str, given: list[dict[str, Any]], path: str) -> Input | None:
+        if not given:
+            self.reading.fault(path, "there are no inputs in it")
+            return None
+        children = [self.tree(child, f"{path}[{index}]", kind) for index, child in enumerate(given)]
+        known = tuple(child for child in children if child is not None)
+        node = _COMBINED[kind](known)
+        if kind != "union":
+            for name in _repeated([_names(child) for child in known]):
+                self.reading.fault(
+                    path, f"two inputs are named {name!r}: give one of them another name"
+                )
+        return node if len(known) == len(children) else None
+
+    def _name(self, name: str, what: str, path: str) -> str:
+        try:
+            return check_name(name, what)
+        except InvalidName as error:
+            self.reading.fault(path, error.message)
+            return ""
+
+    def _input_name(self, given: dict[str, Any], fallback: str, path: str) -> str:
+        name = str(given.get("name") or fallback)
+        if name == "out":
+            self.reading.fault(
+                f"{path}.name", "no input may be named 'out': /pfs/out is the output"
+            )
+        elif name:
+            self._name(name, "input", f"{path}.name")
+        return name
+
+    def _pfs(self, given: dict[str, Any], path: str, inside: str) -> Pfs | None:
+        before = len(self.reading.faults)
+        repo = str(given.get("repo") or "")
+        if not repo:
+            self.reading.missing(f"{path}.repo", "which repo is read?")
+        elif repo == self.pipeline:
+            self.reading.fault(f"{path}.repo", f"pipeline {repo!r} cannot read its own output")
+        else:
+            self._name(repo, "repo", f"{path}.repo")
+        name = self._input_name(given, repo, path)
+        glob = str(given.get("glob", ""))
+        if not glob:
+            self.reading.missing(f"{path}.glob", "'/' is one datum, '/*' one per file or directory")
+        else:
+            self._keys(given, glob, path, inside)
+        trigger, branch = self._branches(given, path)
+        if len(self.reading.faults) > before:
+            return None
+        return Pfs(
+            name=name,
+            repo=repo,
+            branch=branch,
+            glob=glob,
+            lazy=given.get("lazy", False),
+            empty_files=given.get("empty_files", False),
+            join_on=given.get("join_on", ""),
+            outer_join=given.get("outer_join", False),
+            group_by=given.get("group_by", ""),
+            trigger=trigger,
+            reference=given.get("reference", False),
+        )
+
+    def _keys(self, given: dict[str, Any], glob: str, path: str, inside: str) -> None:
+        """The glob compiles, and the keys of a join or group name captures that it has."""
+        try:
+            captures = compile_glob(glob).captures
+        except InvalidGlob as error:
+            self.reading.fault(f"{path}.glob", error.message)
+            return
+        for key, node in (("join_on", "join"), ("group_by", "group")):
+            template = str(given.get(key, ""))
+            if inside == node and not template:
+                self.reading.missing(f"{path}.{key}", f"an input in a {node} needs it")
+            elif highest_reference(template) > captures:
+                self.reading.fault(
+                    f"{path}.{key}",
+                    f"{template!r} names more captures than the glob {glob!r} has: {captures}",
+                )
+            elif template and inside != node:
+                self.reading.warnings.append(f"{path}.{key}: has no effect outside a {node}")
+
+    def _branches(self, given: dict[str, Any], path: str) -> tuple[Trigger | None, str]:
+        """The trigger, and the branch that is read: a triggered input gets one of its own."""
+        words = given.get("trigger")
+        branch = str(given.get("branch") or "")
+        if words is None:
+            return None, self._name(branch or "master", "branch", f"{path}.branch")
+        here = f"{path}.trigger"
+        followed = self._name(str(words.get("branch") or "master"), "branch", f"{here}.branch")
+        self._triggered += 1
+        branch = branch or f"{self.pipeline[:50]}-trigger-{self._triggered}"
+        self._name(branch, "branch", f"{path}.branch")
+        if branch == followed:
+            self.reading.fault(
+                f"{here}.branch",
+                f"branch {branch!r} cannot follow itself: leave the input's 'branch' out",
+            )
+        conditions = {
+            key: words[key] for key in ("rate", "size", "commits") if words.get(key, 0) > 0
+        }
+        cron_spec = str(words.get("cron_spec") or words.get("rate_limit_spec") or "")
+        if not conditions and not cron_spec:
+            self.reading.fault(here, "it has no condition: give one of rate, size, commits")
+            return None, branch
+        trigger = Trigger(
+            branch=followed, cron_spec=cron_spec, all=words.get("all", False), **conditions
+        )
+        return trigger, branch
+
+    def _cron(self, given: dict[str, Any], path: str) -> Cron | None:
+        before = len(self.reading.faults)
+        name = self._input_name(given, "", path)
+        if not name:
+            self.reading.missing(f"{path}.name", "which folder in /pfs?")
+        spec = str(given.get("spec", ""))
+        if not spec:
+            self.reading.missing(f"{path}.spec", "five fields, @daily, or @every 1m")
+        repo = str(given.get("repo") or f"{self.pipeline}_{name}")
+        if name:
+            self._name(repo, "repo", f"{path}.repo")
+        if len(self.reading.faults) > before:
+            return None
+        return Cron(
+            name=name,
+            spec=spec,
+            repo=repo,
+            start=given.get("start", ""),
+            overwrite=given.get("overwrite", False),
+        )
+
+
+def check_environment_name(name: str) -> str | None:
+    """What is wrong with the name of an environment variable, or None."""
+    if _ENVIRONMENT_NAME.fullmatch(name):
+        return None
+    return f"{name!r} cannot name an environment variable: use letters, digits and '_'"
+
+
+def _names(tree: Input) -> frozenset[str]:
+    """The names that a datum of this tree can have among its inputs."""
+    if isinstance(tree, Pfs | Cron):
+        return frozenset((tree.name,))
+    return frozenset().union(*(_names(child) for child in tree.children))
+
+
+def _repeated(sets: list[frozenset[str]]) -> list[str]:
+    """The names that are in more than one of the sets."""
+    seen: set[str] = set()
+    twice: set[str] = set()
+    for names in sets:
+        twice |= seen & names
+        seen |= names
+    return sorted(twice)
