@@ -31,6 +31,7 @@ CREATE TABLE cmt(
   UNIQUE(line, seq)) STRICT;
 CREATE INDEX cmt_id ON cmt(id);
 CREATE INDEX cmt_repo ON cmt(repo, num);
+CREATE INDEX cmt_open ON cmt(repo, branch) WHERE state = 'started';
 
 CREATE TABLE live(
   line INTEGER NOT NULL, path TEXT NOT NULL, from_seq INTEGER NOT NULL, object BLOB,
@@ -47,16 +48,18 @@ CREATE INDEX past_from ON past(line, from_seq);
 CREATE INDEX past_to ON past(line, to_seq);
 CREATE INDEX past_object ON past(object);
 
--- What each datum wrote, where several may write one path (output_conflict is not `error`).
+-- What each datum wrote to a path that several wrote (output_conflict is not `error`); ord: order of datums.
 CREATE TABLE part(
-  line INTEGER NOT NULL, path TEXT NOT NULL, datum INTEGER NOT NULL, ident BLOB NOT NULL,
-  object BLOB NOT NULL, size INTEGER NOT NULL, PRIMARY KEY(line, path, datum)) STRICT, WITHOUT ROWID;
-CREATE INDEX part_datum ON part(line, datum);
+  pipeline INTEGER NOT NULL, path TEXT NOT NULL, datum INTEGER NOT NULL, ord TEXT NOT NULL,
+  object BLOB NOT NULL, size INTEGER NOT NULL,
+  PRIMARY KEY(pipeline, path, datum)) STRICT, WITHOUT ROWID;
+CREATE INDEX part_datum ON part(pipeline, datum);
 
 -- Writes to an open commit, applied in order when it finishes.
 CREATE TABLE staged(
   cmt INTEGER NOT NULL, n INTEGER NOT NULL, op TEXT NOT NULL, path TEXT NOT NULL,
   object BLOB, size INTEGER, PRIMARY KEY(cmt, n)) STRICT, WITHOUT ROWID;
+CREATE INDEX staged_path ON staged(cmt, path);
 
 CREATE TABLE pipeline(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, repo INTEGER NOT NULL, branch TEXT NOT NULL,
@@ -90,6 +93,7 @@ CREATE TABLE datum(
   created INTEGER NOT NULL, finished INTEGER, seconds REAL NOT NULL) STRICT;
 CREATE INDEX datum_ident ON datum(ident, state);
 CREATE INDEX datum_failed ON datum(pipeline, num) WHERE state = 'failed';
+CREATE INDEX datum_open ON datum(pipeline, state) WHERE state IN ('queued', 'leased');
 
 -- The datums that a job added, changed or removed against its base. how: run, cached, gone, failed
 CREATE TABLE job_datum(
@@ -97,10 +101,10 @@ CREATE TABLE job_datum(
   PRIMARY KEY(job, datum)) STRICT, WITHOUT ROWID;
 CREATE INDEX job_datum_datum ON job_datum(datum);
 
--- The datums of the newest successful job of an output line, by identity.
+-- The datums of a pipeline's newest successful job, by identity.
 CREATE TABLE member(
-  line INTEGER NOT NULL, ident BLOB NOT NULL, datum INTEGER NOT NULL,
-  PRIMARY KEY(line, ident)) STRICT, WITHOUT ROWID;
+  pipeline INTEGER NOT NULL, ident BLOB NOT NULL, datum INTEGER NOT NULL,
+  PRIMARY KEY(pipeline, ident)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE log(
   num INTEGER PRIMARY KEY, datum INTEGER NOT NULL, job INTEGER NOT NULL, pipeline TEXT NOT NULL,

@@ -1,0 +1,81 @@
+"""Bytes by their hash: the protocol that every object store keeps.
+
+Bytes first, then the row that names them: `stage` bytes, `sync`, and only then commit the rows that
+hold their places. What was staged and never named is harmless waste.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from msgspec import Struct
+
+from vedette.model.errors import Corrupt
+from vedette.model.ids import ObjectId, object_id
+
+
+class Place(Struct, frozen=True):
+    """Where an object's bytes lie: at `offset` in a pack; (None, None) is a file of its own."""
+
+    pack: int | None = None
+    offset: int | None = None
+
+
+class ObjectStore(Protocol):
+    """Where bytes live. All methods may be called by several threads."""
+
+    def stage(self, object_id: ObjectId, data: bytes) -> Place:
+        """Write an object's bytes. They are durable after the next `sync`, not before.
+
+        Raises NoSpace when the disk is full.
+        """
+
+    def stage_stream(self, chunks: Iterator[bytes], limit: int) -> tuple[ObjectId, int, Place]:
+        """Write bytes that come in pieces; their id, size and place.
+
+        Raises TooLarge after more than `limit` bytes, NoSpace when the disk is full; what was
+        written until then is taken away.
+        """
+
+    def sync(self) -> None:
+        """Make everything durable that was staged before this call.
+
+        Raises NoSpace or Unavailable: then nothing staged since the last `sync` may be named.
+        """
+
+    def read(
+        self,
+        object_id: ObjectId,
+        size: int,
+        place: Place,
+        offset: int = 0,
+        length: int | None = None,
+    ) -> bytes:
+        """An object's bytes from `offset` on, at most `length` of them.
+
+        Raises Corrupt when bytes are missing, or when the whole was read and is not what its id
+        says.
+        """
+
+    def close(self) -> None:
+        """Let go of everything; the store cannot be used after."""
+
+
+def verify(expected: ObjectId, data: bytes) -> bytes:
+    """Return `data` if `expected` is its id; raises Corrupt otherwise."""
+    found = object_id(data)
+    if found != expected:
+        raise Corrupt(
+            f"object {expected.hex()[:16]} has other bytes ({len(data)}, hash {found.hex()[:16]}): "
+            "restore it from a backup or put the file again",
+            object=expected.hex(),
+        )
+    return data
+
+
+def bounds(size: int, offset: int, length: int | None) -> tuple[int, int]:
+    """First byte and number of bytes of a read, cut to the object; negative values count as 0."""
+    first = min(max(offset, 0), size)
+    room = size - first
+    return first, room if length is None else min(max(length, 0), room)

@@ -1,0 +1,3 @@
+"""Repos in use: transactions that join bytes and rows."""
+
+from __future__ import annotations

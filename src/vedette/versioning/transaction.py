@@ -1,0 +1,56 @@
+"""One write transaction in progress: rows and bytes that become durable together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from vedette.metadata.store import MetadataStore, Rows
+from vedette.model.ids import CommitId
+from vedette.objects.store import ObjectStore
+
+
+class Finished(Struct, frozen=True, kw_only=True):
+    """A commit that was finished. `repo` is its key; `root`: not made by a job."""
+
+    num: int
+    id: CommitId
+    repo: int
+    branch: str
+    line: int
+    seq: int
+    root: bool
+
+
+class Transaction:
+    """What a change needs: rows, objects, the time in microseconds since 1970 UTC, fresh ids.
+
+    `finished` lists the commits that were finished so far, in order.
+    """
+
+    def __init__(
+        self, rows: Rows, objects: ObjectStore, now: int, new_id: Callable[[], str]
+    ) -> None:
+        self.rows = rows
+        self.objects = objects
+        self.now = now
+        self.finished: list[Finished] = []
+        self.new_id = new_id
+
+
+@contextmanager
+def transact(
+    metadata: MetadataStore,
+    objects: ObjectStore,
+    clock: Callable[[], int],
+    new_id: Callable[[], str],
+) -> Iterator[Transaction]:
+    """A transaction that is durable when the context ends, bytes before rows (DESIGN 3.4).
+
+    `clock` gives microseconds since 1970 UTC; `new_id` gives 32 hex digits.
+    """
+    with metadata.write() as rows:
+        yield Transaction(rows, objects, clock(), new_id)
+        objects.sync()
