@@ -84,14 +84,12 @@ class Done(Struct, frozen=True, array_like=True, tag="done"):
     cpu_seconds: float
 
 
-class Broken(Struct, frozen=True, array_like=True, tag="broken"):
-    """The process cannot be had at all, for this reason."""
-
-    reason: str
+class Ready(Struct, frozen=True, array_like=True, tag="ready"):
+    """The process has started and can run datums."""
 
 
 ToStage = Begin | Run | Bytes | Cancel
-FromStage = Fetch | Done | Broken
+FromStage = Fetch | Done | Ready
 
 _encoder = msgspec.msgpack.Encoder()
 to_stage = msgspec.msgpack.Decoder(ToStage)

@@ -74,6 +74,7 @@ class Host:
 
     def serve(self) -> None:
         """Work until the agent closes the socket."""
+        self._socket.sendall(frames.pack(frames.Ready()))
         while True:
             while not self._waiting:
                 if not self._receive(block=True):

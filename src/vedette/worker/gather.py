@@ -1,0 +1,206 @@
+"""Collect what a command wrote to `/pfs/out` (ENGINE R4, P5).
+
+No process of the datum lives any more, so nothing changes underneath. Symbolic links are never
+followed here: what they lead to is asked of the private root, from inside.
+"""
+# ruff: noqa: PTH - links must not be followed, and os says which call does
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from vedette.model.errors import InvalidPath
+from vedette.model.ids import object_id
+from vedette.model.paths import clean
+from vedette.model.work import Output, Task, TaskFile
+from vedette.worker.staging import unlock
+
+INLINE_BYTES = 16 * 1024
+MAX_LINKED = 10_000
+Put = Callable[[bytes], bytes]
+Ask = Callable[[Any], Any]
+
+
+class BadOutput(Exception):  # noqa: N818 - the reason why a datum failed
+    """Something in `/pfs/out` that cannot be stored."""
+
+
+class Gathered(Struct, frozen=True):
+    """The outputs, the bytes among them that are new, and remarks for the log."""
+
+    outputs: tuple[Output, ...]
+    upload: int
+    remarks: tuple[str, ...]
+
+
+class _Found:
+    """What one walk through `out` came upon."""
+
+    def __init__(self) -> None:
+        self.files: list[tuple[str, str]] = []
+        self.links: list[tuple[str, str]] = []
+        self.empty: list[str] = []
+
+
+def store(path: str, data: bytes, put: Put) -> Output:
+    """New bytes as an output: inline when small, else in the store."""
+    if len(data) <= INLINE_BYTES:
+        return Output(path, object_id(data), len(data), data)
+    return Output(path, put(data), len(data))
+
+
+def gather(task: Task, pfs: Path, put: Put, ask: Ask) -> Gathered:
+    """The outputs of a command that succeeded. Raises `BadOutput` with a line for people."""
+    found = _Found()
+    _walk(str(pfs / "out"), "", found)
+    outputs = [store(path, _read(local), put) for path, local in found.files]
+    upload = sum(output.size for output in outputs)
+    linked, copied = _follow(task, pfs, found.links, put, ask)
+    outputs += linked
+    remarks = tuple(f"empty directory {path} dropped: directories exist by their files"
+                    for path in found.empty)  # fmt: skip
+    return Gathered(tuple(outputs), upload + copied, remarks)
+
+
+def _walk(folder: str, path: str, found: _Found) -> None:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except PermissionError:
+        unlock(Path(folder))
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    if not entries and path:
+        found.empty.append(path)
+    for entry in entries:
+        inner = _name(f"{path}/{entry.name}")
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if stat.S_ISLNK(mode):
+            found.links.append((inner, entry.path))
+        elif stat.S_ISDIR(mode):
+            _walk(entry.path, inner, found)
+        elif stat.S_ISREG(mode):
+            found.files.append((inner, entry.path))
+        else:
+            raise BadOutput(f"/pfs/out{inner} is {_sort(mode)}: only files can be outputs")
+
+
+def _name(path: str) -> str:
+    try:
+        return clean(path)
+    except InvalidPath as error:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise BadOutput(f"/pfs/out{shown}: {error.message}") from None
+
+
+def _sort(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device"
+
+
+def _read(local: str) -> bytes:
+    try:
+        descriptor = os.open(local, os.O_RDONLY | os.O_NOFOLLOW)
+    except PermissionError:
+        Path(local).chmod(0o600)
+        descriptor = os.open(local, os.O_RDONLY | os.O_NOFOLLOW)
+    with open(descriptor, "rb") as file:
+        return file.read()
+
+
+def _follow(
+    task: Task, pfs: Path, links: list[tuple[str, str]], put: Put, ask: Ask
+) -> tuple[list[Output], int]:
+    """The outputs that symbolic links stand for, and how many of their bytes are new."""
+    inputs = {given.name: {file.path: file for file in given.files} for given in task.inputs}
+    outputs, others = [], []
+    for path, local in links:
+        target = os.readlink(local)
+        file = _input_file(inputs, target) if target == os.path.normpath(target) else None
+        if file is not None:
+            outputs.append(Output(path, file.object, file.size))
+        else:
+            others.append(path)
+    copies: list[tuple[str, str]] = []
+    if others:
+        answers = ask(("resolve", ["/pfs/out" + path for path in others]))
+        for path, (kind, real) in zip(others, answers, strict=True):
+            outputs += _resolved(path, kind, real, inputs, copies, ask)
+    copied = _copied(copies, pfs, put, ask)
+    return outputs + copied, sum(output.size for output in copied)
+
+
+def _input_file(inputs: dict[str, dict[str, TaskFile]], target: str) -> TaskFile | None:
+    words = target.split("/", 3)
+    if len(words) < 4 or words[:2] != ["", "pfs"] or words[2] not in inputs:
+        return None
+    return inputs[words[2]].get("/" + words[3])
+
+
+def _resolved(
+    path: str, kind: str, real: str, inputs: dict[str, dict[str, TaskFile]],
+    copies: list[tuple[str, str]], ask: Ask,
+) -> list[Output]:  # fmt: skip
+    """Outputs by reference for one link; what must be copied is added to `copies`."""
+    if kind == "missing":
+        raise BadOutput(f"/pfs/out{path} is a link that leads nowhere")
+    if kind == "special":
+        raise BadOutput(f"/pfs/out{path} is a link to {real}: only files can be outputs")
+    if kind == "file":
+        file = _input_file(inputs, real)
+        if file is not None:
+            return [Output(path, file.object, file.size)]
+        copies.append((path, real))
+        return []
+    outputs = [
+        Output(_name(path + file.path[len(below) :]), file.object, file.size)
+        for below, files in _inputs_at(inputs, real)
+        for file in files
+    ]
+    if not outputs:
+        copies += _tree(path, real, ask)
+    return outputs
+
+
+def _inputs_at(
+    inputs: dict[str, dict[str, TaskFile]], real: str
+) -> list[tuple[str, list[TaskFile]]]:
+    words = real.split("/", 3)
+    if words[:2] != ["", "pfs"] or len(words) < 3 or words[2] not in inputs:
+        return []
+    below = "/" + words[3] if len(words) == 4 else ""
+    files = inputs[words[2]].values()
+    return [(below, [file for file in files if file.path.startswith(below + "/")])]
+
+
+def _tree(path: str, real: str, ask: Ask) -> list[tuple[str, str]]:
+    """The files below another visible directory, to be copied."""
+    if real in ("/", "/pfs", "/pfs/out") or "/pfs/out/".startswith(real.rstrip("/") + "/"):
+        raise BadOutput(f"/pfs/out{path} is a link to {real}, which holds the output itself")
+    found = ask(("list", real, MAX_LINKED))
+    if isinstance(found, str):
+        raise BadOutput(f"/pfs/out{path} is a link to the directory {real}: {found}")
+    return [(_name(path + inner), real + inner) for inner in found]
+
+
+def _copied(copies: list[tuple[str, str]], pfs: Path, put: Put, ask: Ask) -> list[Output]:
+    if not copies:
+        return []
+    folder = f".links-{secrets.token_hex(8)}"
+    (pfs / folder).mkdir()
+    wanted = [(real, f"/pfs/{folder}/{number}") for number, (_, real) in enumerate(copies)]
+    outputs = []
+    for number, (_, why) in enumerate(ask(("copy", wanted))):
+        path, real = copies[number]
+        if why:
+            raise BadOutput(f"/pfs/out{path} is a link to {real}, which cannot be read: {why}")
+        outputs.append(store(path, _read(f"{pfs}/{folder}/{number}"), put))
+    return outputs
