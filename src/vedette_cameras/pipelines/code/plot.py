@@ -1,0 +1,10 @@
+"""The original's `plot.py`, with the same arguments."""
+
+from __future__ import annotations
+
+import sys
+
+from vedette_cameras.plot.command import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,3 @@
+"""The alerts alone, by reference."""
+
+from __future__ import annotations
