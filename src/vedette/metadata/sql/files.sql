@@ -103,3 +103,11 @@ WHERE line = :line AND from_seq > :old AND from_seq <= :new
 UNION SELECT path FROM past INDEXED BY past_to
 WHERE line = :line AND to_seq > :old AND to_seq <= :new
 ORDER BY 1;
+
+-- name: file_origin
+-- description: the global id of the commit at a place on a line
+SELECT id FROM cmt WHERE line = :line AND seq = :seq;
+
+-- name: file_datum
+-- description: the identity of the datum that wrote a file
+SELECT ident FROM datum WHERE num = :num;
