@@ -5,7 +5,8 @@ VedetteError
 │   ├── InvalidPath    a path in a repo breaks ENGINE P1
 │   ├── InvalidName    a repo, branch or pipeline name breaks P6
 │   ├── InvalidGlob    a malformed pattern (G5)
-│   └── InvalidSpec    a pipeline spec with faults, all of them (U6)
+│   ├── InvalidSpec    a pipeline spec with faults, all of them (U6)
+│   └── WrongMethod    an address does not answer to this method      405        exit 2
 ├── NotFound           no such repo, commit, file, job ...        404        exit 3
 ├── Conflict           it exists, is in use, or has moved on      409        exit 4
 │   └── PathConflict   a path is a file or a directory (P4, M3)
@@ -71,6 +72,12 @@ class InvalidSpec(Invalid):
     """A pipeline spec has faults."""
 
     kind = "invalid_spec"
+
+
+class WrongMethod(Invalid):
+    """The address is there, but not for this method."""
+
+    kind, status = "wrong_method", 405
 
 
 class NotFound(VedetteError):
