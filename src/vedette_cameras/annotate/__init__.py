@@ -1,0 +1,3 @@
+"""Pictures with boxes, labels and scores drawn."""
+
+from __future__ import annotations

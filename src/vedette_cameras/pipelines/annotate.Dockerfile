@@ -1,0 +1,19 @@
+# Draws boxes, labels and scores on pictures.
+# Build without a network, from a folder `wheels/` that holds vedette and what it needs:
+#   docker build -f annotate.Dockerfile --build-arg BASE_IMAGE=python:3.11-slim -t vedette/annotate CONTEXT
+# where CONTEXT has `wheels/`, made by: pip wheel --wheel-dir wheels "vedette[cameras,onnx,tflite]"
+ARG BASE_IMAGE=python:3.11-slim
+FROM ${BASE_IMAGE}
+
+LABEL org.opencontainers.image.title="vedette/annotate" \
+      org.opencontainers.image.description="Draws boxes, labels and scores on pictures." \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+COPY wheels /tmp/wheels
+RUN python -m pip install --no-cache-dir --no-index --find-links /tmp/wheels \
+        vedette numpy onnxruntime openvino pillow simplejpeg ai-edge-litert \
+ && rm -rf /tmp/wheels \
+ && useradd --system --uid 10001 --home-dir /nonexistent --no-create-home vedette
+
+USER vedette
+CMD ["python", "-m", "vedette.stage", "vedette_cameras.annotate.stage:annotate"]

@@ -1,0 +1,24 @@
+# Finds objects in camera pictures.
+# Build without a network, from a folder `wheels/` that holds vedette and what it needs:
+#   docker build -f object-detect.Dockerfile --build-arg BASE_IMAGE=python:3.11-slim -t vedette/object-detect CONTEXT
+# where CONTEXT has `wheels/`, made by: pip wheel --wheel-dir wheels "vedette[cameras,onnx,tflite]"
+ARG BASE_IMAGE=python:3.11-slim
+FROM ${BASE_IMAGE}
+
+LABEL org.opencontainers.image.title="vedette/object-detect" \
+      org.opencontainers.image.description="Finds objects in camera pictures." \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+COPY wheels /tmp/wheels
+RUN python -m pip install --no-cache-dir --no-index --find-links /tmp/wheels \
+        vedette numpy onnxruntime openvino pillow simplejpeg ai-edge-litert \
+ && rm -rf /tmp/wheels \
+ && useradd --system --uid 10001 --home-dir /nonexistent --no-create-home vedette \
+ && ln -sf sh /bin/ash \
+ && code="$(python -c 'from vedette_cameras.runtimes import code_folder; print(code_folder())')" \
+ && ln -s "$code" /code \
+ && mkdir -p /tensorflow/models \
+ && ln -s "$code" /tensorflow/models/object_detection
+
+USER vedette
+CMD ["python", "-m", "vedette.stage", "vedette_cameras.detect.stage:detect"]

@@ -1,0 +1,3 @@
+"""Counts and charts of threats."""
+
+from __future__ import annotations
