@@ -1,0 +1,81 @@
+"""Settings: from the command line, else the environment, else a file, else what is said here."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from vedette.model.errors import Invalid
+
+FILE = "vedette.toml"
+DEFAULT_LISTEN = "127.0.0.1:7650"
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a server is to run.
+
+    `data` is where everything is kept. `listen` is HOST:PORT; port 0 takes a free one. `runtimes`
+    is a file that says what image names mean here. `workers` bounds how many datums run at once;
+    None: as many as there are cores. `apps` holds a table of settings for each application.
+    """
+
+    data: Path
+    listen: str = DEFAULT_LISTEN
+    runtimes: Path | None = None
+    workers: int | None = None
+    apps: dict[str, dict[str, Any]] = {}
+
+
+def default_data(environ: Mapping[str, str] = os.environ) -> Path:
+    """`vedette` in the user's folder for data ($XDG_DATA_HOME, else ~/.local/share)."""
+    base = environ.get("XDG_DATA_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "vedette"
+
+
+def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a server. `given` is what the command line said; None is not said.
+
+    The environment: VEDETTE_DATA, VEDETTE_LISTEN, VEDETTE_RUNTIMES, VEDETTE_WORKERS. The file:
+    `vedette.toml` in the data folder. Raises Invalid, naming the setting.
+    """
+    said: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    for key in ("data", "listen", "runtimes", "workers"):
+        word = environ.get(f"VEDETTE_{key.upper()}")
+        if word:
+            said.setdefault(key, word)
+    data = Path(said.get("data") or default_data(environ)).expanduser().absolute()
+    merged = {**_file(data / FILE), **said, "data": str(data)}
+    merged = {
+        key: str(value) if isinstance(value, Path) else value for key, value in merged.items()
+    }
+    try:
+        settings = msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"settings: {error}") from None
+    if settings.workers is not None and not 1 <= settings.workers <= 1024:
+        raise Invalid(f"workers is {settings.workers}: use 1 to 1024")
+    return settings
+
+
+def address_of(listen: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT, [IPV6]:PORT or PORT. Raises Invalid."""
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]") or "127.0.0.1"
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise Invalid(f"--listen {listen!r}: use HOST:PORT, such as {DEFAULT_LISTEN}")
+    return host, int(port)
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise Invalid(f"settings in {path}: {error}") from None

@@ -1,0 +1,3 @@
+"""The HTTP API: one file a noun."""
+
+from __future__ import annotations

@@ -1,0 +1,40 @@
+"""Recognises tokens by the hash of their random part."""
+
+from __future__ import annotations
+
+from blake3 import blake3
+
+from vedette.metadata.store import MetadataStore
+
+_CONTEXT = "vedette 2026-11 token"
+
+
+class Tokens:
+    """Looks tokens up. Those that are known are remembered until one is revoked."""
+
+    def __init__(self, store: MetadataStore) -> None:
+        self._store = store
+        self._known: dict[bytes, str] = {}
+
+    def scope_of(self, token: str) -> str | None:
+        """What a token allows; None if it is not known or revoked."""
+        digest = digest_of(token)
+        if (known := self._known.get(digest)) is not None:
+            return known
+        with self._store.read() as rows:
+            row = rows.one("token_by_hash", hash=digest)
+        if row is None:
+            return None
+        if len(self._known) > 10_000:
+            self._known.clear()
+        self._known[digest] = row[0]
+        return self._known[digest]
+
+    def forget(self) -> None:
+        """A token was revoked: look all up again."""
+        self._known.clear()
+
+
+def digest_of(token: str) -> bytes:
+    """What is kept of a token. It is random, so a plain hash tells nothing."""
+    return blake3(token.encode(errors="replace"), derive_key_context=_CONTEXT).digest()

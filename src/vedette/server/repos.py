@@ -1,0 +1,92 @@
+"""Operations on repos and branches."""
+
+from __future__ import annotations
+
+from vedette.model.api import BranchHead, NewRepo
+from vedette.model.errors import Conflict, NotFound
+from vedette.model.files import BranchInfo, RepoInfo
+from vedette.model.paths import check_name
+from vedette.scheduling import pipelines
+from vedette.server.call import Call
+from vedette.server.site import Site
+from vedette.versioning import branches, commits, repos
+from vedette.versioning.transaction import Transaction
+
+
+async def create_repo(site: Site, call: Call) -> RepoInfo:
+    """Create a repo."""
+    new: NewRepo = call.body
+
+    def work(tx: Transaction) -> RepoInfo:
+        repos.create(tx, new.name, description=new.description)
+        return repos.inspect(tx.rows, new.name)
+
+    return await site.write(work)
+
+
+async def list_repo(site: Site, _: Call) -> list[RepoInfo]:
+    """All repos."""
+    with site.read() as rows:
+        return repos.listing(rows)
+
+
+async def inspect_repo(site: Site, call: Call) -> RepoInfo:
+    """One repo."""
+    with site.read() as rows:
+        return repos.inspect(rows, call.params["repo"])
+
+
+async def delete_repo(site: Site, call: Call) -> None:
+    """Delete a repo, unless a pipeline needs it (ENGINE U4)."""
+    name, force = call.params["repo"], call.query.force
+
+    def work(tx: Transaction) -> None:
+        repos.get(tx.rows, name)
+        readers = pipelines.readers(tx.rows, name)
+        if readers and not force:
+            raise Conflict(
+                f"repo {name!r} is used by pipeline {', '.join(readers)}: "
+                "delete that first, or use --force",
+                repo=name,
+            )
+        repos.delete(tx, name)
+
+    await site.write(work)
+
+
+async def list_branch(site: Site, call: Call) -> list[BranchInfo]:
+    """The branches of a repo."""
+    with site.read() as rows:
+        return branches.listing(rows, call.params["repo"])
+
+
+async def put_branch(site: Site, call: Call) -> BranchInfo:
+    """Create a branch or move it."""
+    repo, branch = call.params["repo"], call.params["branch"]
+    body: BranchHead = call.body
+
+    def work(tx: Transaction) -> BranchInfo:
+        check_name(branch, "branch")
+        head = None if not body.head else commits.resolve(tx.rows, repo, body.head).num
+        branches.move(tx, repo, branch, head)
+        return next(b for b in branches.listing(tx.rows, repo) if b.name == branch)
+
+    return await site.write(work)
+
+
+async def delete_branch(site: Site, call: Call) -> None:
+    """Delete a branch."""
+    repo, branch, force = call.params["repo"], call.params["branch"], call.query.force
+
+    def work(tx: Transaction) -> None:
+        if all(b.name != branch for b in branches.listing(tx.rows, repo)):
+            raise NotFound(f"repo {repo!r} has no branch {branch!r}: see `vedette list-branch`")
+        readers = pipelines.readers(tx.rows, repo)
+        if readers and not force:
+            raise Conflict(
+                f"repo {repo!r} is used by pipeline {', '.join(readers)}: "
+                "delete that first, or use --force"
+            )
+        branches.delete(tx, repo, branch)
+
+    await site.write(work)

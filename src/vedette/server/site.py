@@ -1,0 +1,80 @@
+"""What handlers work on: the scheduler's rounds, the stores, and who listens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from vedette.metadata.store import MetadataStore, Rows
+from vedette.model.errors import Invalid
+from vedette.model.events import Event
+from vedette.objects.store import ObjectStore
+from vedette.server.hub import Hub
+from vedette.server.keyring import Tokens
+from vedette.server.services import Supervisor
+from vedette.versioning.transaction import Transaction
+
+T = TypeVar("T")
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Bounds on what callers may send, in bytes unless said."""
+
+    file: int = 1 << 30
+    stream: int = 64 << 30
+    json: int = 16 << 20
+    msgpack: int = 256 << 20
+    writes: int = 10_000
+    files: int = 1_000_000
+    page: int = 10_000
+    wait_seconds: float = 86_400.0
+
+
+class Rounds(Protocol):
+    """The scheduler as the server sees it."""
+
+    store: MetadataStore
+    objects: ObjectStore
+
+    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Run in the next round; completes after the commit is durable."""
+
+    def listen(self, callback: Callable[[list[Event]], None]) -> Callable[[], None]:
+        """Be told of each durable round, in the scheduler's thread; returns how to stop."""
+
+
+class Site:
+    """One server's parts, as handlers use them."""
+
+    def __init__(
+        self, rounds: Rounds, version: str, started: datetime, limits: Limits | None = None
+    ) -> None:
+        self.rounds = rounds
+        self.store = rounds.store
+        self.objects = rounds.objects
+        self.version = version
+        self.started = started
+        self.limits = limits or Limits()
+        self.hub = Hub(rounds.listen)
+        self.services = Supervisor()
+        self.tokens = Tokens(rounds.store)
+
+    def read(self) -> AbstractContextManager[Rows]:
+        """A snapshot of the metadata."""
+        return self.store.read()
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in the scheduler's next round and wait until it is durable."""
+        return await asyncio.wrap_future(self.rounds.submit(work))
+
+    def page(self, limit: int) -> int:
+        """How many rows an answer may have. Raises Invalid for a limit that cannot be."""
+        if not 1 <= limit <= self.limits.page:
+            raise Invalid(f"limit {limit}: use 1 to {self.limits.page}")
+        return limit
