@@ -32,11 +32,38 @@ class Service(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A part of the front page. `html` is trusted: escape what came from outside."""
+    """A part of the front page. `html` is trusted: escape what came from outside.
+
+    `order` below 0 stands above the graph of pipelines, from 0 on beneath it.
+    """
 
     name: str
     title: str
     html: str
+    order: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """What a page shows. `html` is trusted; `live` follows what happens."""
+
+    title: str
+    html: str
+    live: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A page of the application, within the dashboard's frame.
+
+    `path` is written as Starlette does (`/alerts/{image:path}`). `draw` is given its parameters and
+    the query in one mapping; what it raises of `VedetteError` is shown. With `menu` the page is in
+    the menu under this name.
+    """
+
+    path: str
+    draw: Callable[[Client, Mapping[str, str]], Awaitable[Sheet]]
+    menu: str = ""
 
 
 async def _no_panels(_: Client) -> Sequence[Panel]:
@@ -51,7 +78,8 @@ class Application:
     `routes` gives Starlette routes; they are under the server's own authentication.
     `services` is given a client, the data folder of the server, and the table `[apps.NAME]` of its
     settings. `commands` gives click commands, or one group whose commands join the program's.
-    `panels` is asked each time the front page is drawn.
+    `panels` is asked each time the front page is drawn. `pages` are further pages in its frame, and
+    `styles` the style sheets (files) that panels and pages need: pages run no inline style.
     """
 
     name: str
@@ -62,3 +90,5 @@ class Application:
     )
     commands: Callable[[], Any] = tuple
     panels: Callable[[Client], Awaitable[Sequence[Panel]]] = _no_panels
+    pages: Sequence[Page] = ()
+    styles: Sequence[Path] = ()

@@ -139,17 +139,13 @@ def _repo(repo: RepoInfo) -> Node:
 
 def _pipeline(pipeline: PipelineInfo, repo: RepoInfo | None) -> Node:
     working = pipeline.queued + pipeline.running
-    detail = plural(repo.files, "file") if repo else ""
-    if working:
-        parts = ((pipeline.queued, "queued"), (pipeline.running, "running"))
-        detail = " · ".join(f"{count(value)} {word}" for value, word in parts if value)
     return Node(
         name=pipeline.name,
         label=shorten(pipeline.name, 16),
         kind="pipeline",
         tone=pipeline_tone(pipeline.state, working),
-        state=pipeline.state.lower(),
-        detail=detail,
+        state=f"{count(working)} in work" if working else pipeline.state.lower(),
+        detail=plural(repo.files, "file") if repo else "",
         reason=pipeline.reason or pipeline.spec.get("description") or "",
         failed=f"{count(pipeline.failed)} failed" if pipeline.failed else "",
     )

@@ -58,10 +58,10 @@ def arrange(names: tuple[str, ...], edges: tuple[Edge, ...], size: Size) -> Layo
     links = [link for chain in chains.values() for link in pairwise(chain)]
     rows = _order(rows, links)
     across = _coordinates(rows, links, size, _sides(links))
-    step = size.along + size.gap_along
-    along = {node: at * step + size.along / 2 for at, row in enumerate(rows) for node in row}
+    stride = size.along + size.gap_along
+    along = {node: at * stride + size.along / 2 for at, row in enumerate(rows) for node in row}
     return Layout(
-        along=max(len(rows) * step - size.gap_along, 0.0),
+        along=max(len(rows) * stride - size.gap_along, 0.0),
         across=max((across[name] for name in names), default=0) + size.across / 2,
         nodes={name: (along[name], across[name]) for name in names},
         edges={
