@@ -92,6 +92,10 @@ class Devices:
             )
         return device, None
 
+    async def known(self, name: str) -> Device | None:
+        """The device, or None when there is none of this name."""
+        return self._known.get(name) or await self._read(name)
+
     def write(self, device: Device, expect: str | None = None) -> Write:
         """The write that records a device."""
         data = msgspec.json.format(msgspec.json.encode(device), indent=2) + b"\n"

@@ -31,7 +31,10 @@ class Brand(Struct, frozen=True):
 
 
 BRANDS: tuple[Brand, ...] = (
-    Brand("hikvision", r"(?P<prefix>[^_/]+)_(?P<channel>[^_/]+)_(?P<time>\d{17})(?:_(?P<event>[^/]+))?"),
+    Brand(
+        "hikvision",
+        r"(?P<prefix>[^_/]+)_(?P<channel>[^_/]+)_(?P<time>\d{17})(?:_(?P<event>[^/]+))?",
+    ),
     Brand(
         "dahua",
         r"(?:(?P<device>[^/]+)/)?(?P<date>\d{4}-\d\d-\d\d)/\d+/jpg/(?P<hour>\d\d)/(?P<minute>\d\d)"

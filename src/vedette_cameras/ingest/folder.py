@@ -87,8 +87,8 @@ class FolderWatch:
 
     async def pending(self) -> int:
         """Files that have been seen and are not taken yet."""
-        if self._ready:
-            self._scan()
+        if self._ready and self._now() - self._scanned > 1.0:
+            self._scan()  # a file that was put a moment ago counts, before its event arrives
         return len(self._waiting) + len(self._busy)
 
     async def run(self) -> None:
@@ -151,9 +151,7 @@ class FolderWatch:
                 del self._waiting[path]
             elif mark != seen.mark:
                 self._waiting[path] = _Seen(mark, now)
-            elif _closed(path) or (
-                now - seen.since >= self.watch.settle and _closed(path) is None
-            ):
+            elif _closed(path) or (now - seen.since >= self.watch.settle and _closed(path) is None):
                 del self._waiting[path]
                 task = asyncio.create_task(self._try(path, seen))
                 self._busy.add(task)

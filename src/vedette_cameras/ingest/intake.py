@@ -17,7 +17,7 @@ from vedette.client import Client
 from vedette.model.errors import Conflict, Invalid, NotFound, TooLarge
 from vedette.model.files import Write
 from vedette_cameras.clock import Clock
-from vedette_cameras.devices import Device, Devices, check_device
+from vedette_cameras.devices import Device, Devices, check_device, path_of
 from vedette_cameras.ingest.brands import Brand, NameReader
 from vedette_cameras.ingest.kinds import EXTENSIONS
 from vedette_cameras.ingest.offer import ARRIVALS, IMAGES, Named, Offer, settle
@@ -28,7 +28,7 @@ _RECENT = 4096
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """Where a picture is. `duplicate`: these bytes were there, and nothing was committed for them."""
+    """Where a picture is. `duplicate`: these bytes were there already; nothing was committed."""
 
     path: str
     commit: str
@@ -107,12 +107,12 @@ class Intake:
                     writes.append(write)
             time_zone = (device.time_zone if device else "") or self.settings.time_zone
             named = settle(offer, name, self._reader, time_zone)
-            if device is not None and (kind := named.kind.extension) not in ("", "jpg"):
-                if kind not in device.kinds:
-                    device = msgspec.structs.replace(device, kinds=(*device.kinds, kind))
-                    devices[name] = device
-                    writes = [w for w in writes if w.path != f"/{name}.json"]
-                    writes.append(self.devices.write(device))
+            kind = named.kind.extension
+            if device is not None and kind not in ("", "jpg", *device.kinds):
+                device = msgspec.structs.replace(device, kinds=(*device.kinds, kind))
+                devices[name] = device
+                writes = [w for w in writes if w.path != path_of(name)]
+                writes.append(self.devices.write(device))
             place = _Place(named)
             if named.stem():
                 await self._avoid_other_kinds(place, device)

@@ -70,9 +70,7 @@ async def post_images(intake: Intake, request: Request) -> Response:
         offer = _offer(device, data, filename, given, received)
         receipt = (await intake.receive([offer], create=near(request)))[0]
         return _json(receipt)
-    parts = split(
-        await _body(request, limit * _PARTS_ROOM), boundary, intake.settings.max_parts
-    )
+    parts = split(await _body(request, limit * _PARTS_ROOM), boundary, intake.settings.max_parts)
     fields = {p.name: p.data[:200].decode("utf-8", "replace") for p in parts if p.filename is None}
     given = query.get("captured_at") or fields.get("captured_at", "")
     offers = [
