@@ -3,7 +3,6 @@
 No process of the datum lives any more, so nothing changes underneath. Symbolic links are never
 followed here: what they lead to is asked of the private root, from inside.
 """
-# ruff: noqa: PTH - links must not be followed, and os says which call does
 
 from __future__ import annotations
 

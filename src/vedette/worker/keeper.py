@@ -6,10 +6,9 @@ it builds the root, starts commands one at a time, and when a command has ended 
 whatever that left behind. It imports only what is light, for it starts with every worker.
 
 Messages on its socket are marshalled values behind four bytes of length: requests
-("run", argv, env, stdin), ("resolve", paths), ("list", folder, limit), ("copy", [(path, copy)]) and, for a warm stage
-process that gets the socket for itself, ("serve", argv, env).
+("run", argv, env, stdin), ("resolve", paths), ("list", folder, limit), ("copy", [(path, copy)])
+and, for a warm stage process that gets the socket for itself, ("serve", argv, env).
 """
-# ruff: noqa: PTH - pathlib would be imported by every worker's keeper
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ A `Layout` says what is visible; `build` makes it so, by system calls alone, in 
 about to become the first of a PID namespace. Nothing that is not in the layout can be reached
 afterwards: the host's root is unmounted.
 """
-# ruff: noqa: PTH - pathlib would be imported by every worker's keeper
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Lay out a datum's inputs below the folder that user code sees as `/pfs` (ENGINE R1)."""
-# ruff: noqa: PTH - one file a call, thousands of times
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ System folders are read-only; of `/etc` only what programs need to run, no keys 
 no home folder, no data folder. The Python environment of the server is visible wherever it lies,
 as is the source of packages installed in place.
 """
-# ruff: noqa: PTH - paths are compared as text, without resolving links
 
 from __future__ import annotations
 

@@ -1,0 +1,3 @@
+"""Where workers live."""
+
+from __future__ import annotations
