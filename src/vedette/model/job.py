@@ -24,9 +24,13 @@ class JobInput(Struct, frozen=True, kw_only=True):
 
 
 class JobInfo(Struct, frozen=True, kw_only=True):
-    """A job. processed + skipped + failed + recovered = total once it has ended (ENGINE R9)."""
+    """A job. processed + skipped + failed + recovered = total once it has ended (ENGINE R9).
+
+    `number` orders the jobs of one installation.
+    """
 
     id: str
+    number: int = 0
     pipeline: str
     version: int
     commit: str

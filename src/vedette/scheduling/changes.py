@@ -1,0 +1,100 @@
+"""Carries out intents: what operations asked for, in the scheduler's memory."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from vedette.scheduling import finishing, planning, readiness, recovery
+from vedette.scheduling.intents import (
+    BranchMoved,
+    DatumRestarted,
+    Intent,
+    JobStopped,
+    PipelineChanged,
+    PipelineDeleted,
+)
+from vedette.scheduling.recovery import Runtimes
+from vedette.scheduling.rounds import Round
+from vedette.scheduling.running import Pipeline
+
+
+def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
+    """Change the memory as an operation asked."""
+    if isinstance(intent, PipelineChanged):
+        _changed(round, intent.name, runtimes)
+    elif isinstance(intent, PipelineDeleted):
+        _deleted(round, intent.name)
+    elif isinstance(intent, JobStopped):
+        _stopped(round, intent.num)
+    elif isinstance(intent, DatumRestarted):
+        pipeline = round.memory.pipelines[intent.pipeline]
+        planning.plan_pipeline(round, pipeline, forced=[intent.num])
+    elif isinstance(intent, BranchMoved):
+        planning.plan_move(round, (intent.repo, intent.branch), intent.num)
+    else:
+        assert_never(intent)
+
+
+def _changed(round: Round, name: str, runtimes: Runtimes) -> None:
+    """A pipeline is new or has a new version: one job over what there is (ENGINE T4, U1)."""
+    memory = round.memory
+    row = round.rows.one("pipeline_by_name", name=name)
+    assert row is not None, "the operation that asked for it has just written it"
+    old = memory.pipelines.get(name)
+    if old is not None:
+        for job in list(old.jobs):
+            finishing.give_up(round, job, "KILLED", f"pipeline {name} became version {row[4]}")
+    pipeline = recovery.make(round.rows, row, runtimes)
+    memory.pipelines[name] = pipeline
+    recovery.sort(memory)
+    if pipeline.pool is None:
+        round.rows.run(
+            "set_pipeline_state", id=pipeline.id, state="CRASHING", reason=pipeline.reason
+        )
+    else:
+        if pipeline.state == "CRASHING":
+            pipeline.state, pipeline.reason = "", ""
+        round.set_state(pipeline, "RUNNING")
+    for leaf in pipeline.leaves:
+        head = round.rows.one("branch_head", repo=leaf.branch[0], name=leaf.branch[1])
+        if leaf.branch not in memory.planned and head is not None and head[0] is not None:
+            memory.planned[leaf.branch] = head[0]
+    round.moved.add(pipeline.output)
+    planning.plan_pipeline(round, pipeline)
+
+
+def _deleted(round: Round, name: str) -> None:
+    memory = round.memory
+    pipeline = memory.pipelines.pop(name, None)
+    if pipeline is None:
+        return
+    _forget(round, pipeline)
+    recovery.sort(memory)
+    memory.planned.pop(pipeline.output, None)
+    for leaf in pipeline.leaves:
+        if not any(leaf.branch == o.branch for p in memory.order for o in p.leaves):
+            row = round.rows.one("branch_head", repo=leaf.branch[0], name=leaf.branch[1])
+            if row is None:
+                memory.planned.pop(leaf.branch, None)
+    round.commits.clear()
+
+
+def _forget(round: Round, pipeline: Pipeline) -> None:
+    """Its unfinished jobs and datums go with a deleted pipeline; late reports are refused."""
+    for job in pipeline.jobs:
+        round.jobs.pop(job.num, None)
+    pipeline.jobs.clear()
+    memory = round.memory
+    for datum in [d for d in memory.datums.values() if d.pipeline is pipeline]:
+        datum.jobs = []
+        worker = memory.workers.get(datum.worker)
+        if worker is not None:
+            worker.leases.pop(datum.num, None)
+        readiness.drop(round, datum)
+
+
+def _stopped(round: Round, num: int) -> None:
+    for pipeline in round.memory.order:
+        for job in list(pipeline.jobs):
+            if job.num == num:
+                finishing.give_up(round, job, "KILLED", "stopped by stop-job")

@@ -1,0 +1,249 @@
+"""Which datums does a job have, and which of them must run?
+
+A job is compared with an earlier one of its pipeline, its base: what changed between the inputs of
+the two is all that is looked at (DESIGN 3.1). The base is the job before it, done or not; where
+that one fails, the job is expanded again from the newest that succeeded (ENGINE T7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import msgspec
+
+from vedette.decide import expand as combinations
+from vedette.decide import skip
+from vedette.decide.expand import Combination, Item
+from vedette.model.ids import CacheKey
+from vedette.scheduling import matches, readiness
+from vedette.scheduling.rounds import Round, encode
+from vedette.scheduling.running import Base, Datum, Effect, Job, Match, Pipeline
+
+BULK = 64
+"""A job with more datums to run than this gives way to smaller, later ones."""
+
+
+class Now:
+    """The round in progress, for an expansion that lasts longer than one."""
+
+    def __init__(self, round: Round) -> None:
+        self.round = round
+
+
+def expand(round: Round, job: Job, base: Base | None) -> bool:
+    """Go on finding a job's datums; True when all are found. Ends early at the round's budget."""
+    if job.expansion is None:
+        _begin(round, job, base)
+    expansion, now = job.expansion, job.now
+    assert expansion is not None and now is not None
+    now.round = round
+    for combination in islice(expansion, round.budget):
+        round.budget -= 1
+        _apply(round, job, combination)
+    if round.budget <= 0:
+        round.more = True
+        return False
+    _force(round, job)
+    job.expansion = job.now = None
+    job.expanded = True
+    if job.pending:
+        job.state = "RUNNING"
+    return True
+
+
+def _begin(round: Round, job: Job, base: Base | None) -> None:
+    job.base = base
+    job.full = base is None or base.version != job.version
+    job.started = job.started or round.now
+    job.state = "STARTING"
+    job.total = 0 if job.full or base is None else base.total
+    job.now = Now(round)
+    job.expansion = _full(job, job.now) if job.full else _difference(round, job, base, job.now)
+    round.dirty_job(job)
+
+
+def _full(job: Job, now: Now) -> Iterator[Combination]:
+    pipeline = job.pipeline
+    if pipeline.spec.reprocess_every_job:
+        job.salt = now.round.tx.new_id().encode()
+
+    def every(leaf: int) -> Iterator[Item]:
+        commit = now.round.commits.get(now.round.rows, job.inputs[leaf])
+        return matches.every(lambda: now.round.rows, pipeline.leaves[leaf], commit, False)
+
+    return combinations.everything(pipeline.node, every)
+
+
+def _difference(round: Round, job: Job, base: Base | None, now: Now) -> Iterator[Combination]:
+    assert base is not None
+    pipeline = job.pipeline
+    if pipeline.spec.reprocess_every_job:
+        job.full, job.total = True, 0
+        return _full(job, now)
+    rows = round.rows
+    deltas: list[list[Item]] = []
+    for leaf, old, new in zip(pipeline.leaves, base.inputs, job.inputs, strict=True):
+        if old == new:
+            deltas.append([])
+            continue
+        before, after = round.commits.get(rows, old), round.commits.get(rows, new)
+        deltas.append(matches.delta(rows, leaf, before, after))
+        if leaf.reference:
+            job.forced.update(_failed_members(round, pipeline))
+
+    def every(leaf: int) -> Iterator[Item]:
+        commit = now.round.commits.get(now.round.rows, job.inputs[leaf])
+        return matches.every(lambda: now.round.rows, pipeline.leaves[leaf], commit, True)
+
+    return combinations.changed(pipeline.node, deltas, every)
+
+
+def _failed_members(round: Round, pipeline: Pipeline) -> list[int]:
+    """Failed datums that a new reference input may mend (ENGINE R3)."""
+    found = round.rows.all("failed_members", name=pipeline.name, pipeline=pipeline.id)
+    return [num for num, _ident in found]
+
+
+def _apply(round: Round, job: Job, combination: Combination) -> None:
+    pipeline = job.pipeline
+    ident = skip.identity(
+        pipeline.name,
+        [
+            (leaf.name, leaf.repo, leaf.branch[1], item.path)
+            for item in combination
+            for leaf in (pipeline.leaves[item.leaf],)
+        ],
+    )
+    before = all(item.before for item in combination)
+    if not all(item.after for item in combination):
+        if before:
+            job.gone.add(ident)
+            job.total -= 1
+        return
+    if not before:
+        job.total += 1
+    key = _key(round, job, combination)
+    order = "\0".join(item.path for item in combination)
+    _need(round, job, ident, key, order, combination)
+
+
+def _key(round: Round, job: Job, combination: Combination) -> CacheKey:
+    pipeline = job.pipeline
+    parts = []
+    for item in combination:
+        leaf = pipeline.leaves[item.leaf]
+        content = item.object
+        if leaf.reference:
+            content = b""
+        elif content is None:
+            commit = round.commits.get(round.rows, job.inputs[item.leaf])
+            content = matches.tree_hash(round.rows, commit, item.path)
+        parts.append((leaf.name, item.path, content))
+    return skip.key(pipeline.name, job.salt or pipeline.salt, pipeline.code, parts)
+
+
+def _need(
+    round: Round, job: Job, ident: bytes, key: CacheKey, order: str, combination: Combination
+) -> None:
+    """A job needs a datum: take its result, join those who wait for it, or have it run."""
+    waiting = round.memory.by_key.get(key)
+    if waiting is not None:
+        _wait(job, waiting, order, "")
+        return
+    row = round.rows.one("datum_by_key", key=key)
+    if row is not None and row[1] == "done":
+        how = "run" if row[9] == job.num else "cached"
+        outputs = msgspec.msgpack.decode(row[2], type=tuple[tuple[str, bytes, int], ...])
+        job.effects[ident] = Effect(row[0], order, how, outputs)
+        return
+    if row is not None and _stays_failed(round, job, row):
+        job.effects[ident] = Effect(row[0], order, "failed")
+        return
+    datum = _new_datum(round, job, ident, key, combination)
+    if row is not None:
+        datum.num, datum.fresh = row[0], False
+    enqueue(round, job, datum, order)
+
+
+def _stays_failed(round: Round, job: Job, row: tuple[object, ...]) -> bool:
+    """Whether a failed datum is left alone: policy `datum`, same version, same references."""
+    policy = job.pipeline.spec.on_datum_failure
+    if row[0] in job.forced or row[1] != "failed" or policy != "datum":
+        return False
+    return row[10] == job.version and row[3] == references(job)
+
+
+def references(job: Job) -> bytes:
+    """Which commits a job reads by reference."""
+    leaves = job.pipeline.leaves
+    return encode([num for leaf, num in zip(leaves, job.inputs, strict=True) if leaf.reference])
+
+
+def _new_datum(round: Round, job: Job, ident: bytes, key: bytes, combination: Combination) -> Datum:
+    memory = round.memory
+    datum = Datum(
+        num=memory.next_datum, key=key, ident=ident, pipeline=job.pipeline, version=job.version,
+        job=job.num, order=(0, job.plan, memory.next_datum), created=round.now, fresh=True,
+        matches=tuple(Match(i.leaf, i.path, i.object, i.size) for i in combination),
+        prior=round.rows.one("ident_succeeded", ident=ident) is not None,
+        hint=memory.hints.get(job.commit_id, ""),
+    )  # fmt: skip
+    memory.next_datum += 1
+    return datum
+
+
+def enqueue(round: Round, job: Job, datum: Datum, order: str) -> None:
+    """Have a datum run for a job."""
+    memory = round.memory
+    datum.order = (int(job.pending > BULK), job.plan, datum.num)
+    memory.datums[datum.num] = datum
+    memory.by_key[datum.key] = datum
+    _wait(job, datum, order, "")
+    readiness.push(memory, datum)
+    round.dirty_datum(datum)
+
+
+def _wait(job: Job, datum: Datum, order: str, how: str) -> None:
+    job.effects[datum.ident] = Effect(datum.num, order, how)
+    job.pending += 1
+    datum.jobs.append(job)
+
+
+def _force(round: Round, job: Job) -> None:
+    """Run datums again that no change of inputs asks for (`restart-datum`, new references)."""
+    for num in sorted(job.forced):
+        if any(effect.datum == num for effect in job.effects.values()):
+            continue
+        row = round.rows.one("datum_by_num", num=num)
+        if row is None or row[3] != job.pipeline.name:
+            continue
+        waiting = round.memory.by_key.get(row[1])
+        matched = msgspec.msgpack.decode(
+            row[12], type=tuple[tuple[int, str, bytes | None, int], ...]
+        )
+        order = "\0".join(match[1] for match in matched)
+        if waiting is not None:
+            _wait(job, waiting, order, "")
+            continue
+        datum = Datum(
+            num=num, key=row[1], ident=row[2], pipeline=job.pipeline, version=job.version,
+            job=job.num, order=(0, job.plan, num), created=round.now,
+            matches=tuple(Match(*match) for match in matched), prior=bool(row[10]),
+        )  # fmt: skip
+        enqueue(round, job, datum, order)
+
+
+def undo(round: Round, job: Job) -> None:
+    """Forget what a job was found to need: its base has failed, or the job is given up."""
+    nums = {effect.datum for effect in job.effects.values() if effect.how == ""}
+    for num in nums:
+        datum = round.memory.datums.get(num)
+        if datum is not None and job in datum.jobs:
+            datum.jobs.remove(job)
+            if not datum.jobs and datum.state == "queued":
+                readiness.drop(round, datum)
+    job.effects, job.gone, job.pending = {}, set(), 0
+    job.expanded, job.expansion, job.now = False, None, None
+    job.state = "CREATED"
+    round.dirty_job(job)

@@ -1,0 +1,196 @@
+"""The end of a job: its output commit, its counts, and what follows for those below it.
+
+Jobs of one pipeline end in order (ENGINE T5). A job that fails leaves an errored commit; the jobs
+below it become unrunnable and the next one starts from the newest good ancestor (T7).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vedette.model.events import Event
+from vedette.model.ids import CommitId
+from vedette.scheduling import expansion
+from vedette.scheduling.merging import ClashError, Merge
+from vedette.scheduling.rounds import Round
+from vedette.scheduling.running import Base, Effect, Job, Pipeline
+from vedette.versioning import commits
+from vedette.versioning.edits import Edit
+
+_PAGE = 2000
+
+
+def finish(round: Round, job: Job) -> None:
+    """End the oldest job of a pipeline: all of its datums have ended."""
+    failed = [e for e in job.effects.values() if e.how == "failed"]
+    if failed and job.pipeline.spec.on_datum_failure == "job":
+        fail(round, job, "FAILURE", _why_failed(round, job, failed))
+        return
+    try:
+        with round.rows.savepoint():
+            _commit(round, job)
+    except ClashError as clash:
+        fail(round, job, "FAILURE", str(clash))
+        return
+    pipeline = job.pipeline
+    pipeline.good = Base(job.num, job.version, job.inputs, job.total)
+    _count(job)
+    _end(round, job, "SUCCESS")
+
+
+def _commit(round: Round, job: Job) -> None:
+    pipeline = job.pipeline
+    edit = commits.edit(round.tx, pipeline.repo, pipeline.branch)
+    replaced, gone = _members(round, job)
+    merge = Merge(round, job, edit)
+    merge.remove(replaced)
+    ordered = sorted(job.effects.items(), key=lambda item: (item[1].order, item[1].datum))
+    for ident, effect in ordered:
+        if effect.how in ("run", "cached"):
+            _add(round, job, merge, ident, effect)
+    merge.finish()
+    _seal(round, job, edit)
+    round.rows.many(
+        "set_member",
+        [{"pipeline": pipeline.id, "ident": i, "datum": e.datum} for i, e in job.effects.items()],
+    )
+    round.rows.many("drop_member", [{"pipeline": pipeline.id, "ident": i} for i in gone])
+    for warning in merge.warnings:
+        log(round, job, 0, warning)
+
+
+def _add(round: Round, job: Job, merge: Merge, ident: bytes, effect: Effect) -> None:
+    """Put a datum's files; under `on_datum_failure: datum` a clash fails the datum alone (M2)."""
+    try:
+        merge.add(ident, effect)
+    except ClashError as clash:
+        if job.pipeline.spec.on_datum_failure == "job":
+            raise
+        effect.how, effect.outputs = "failed", ()
+        fresh = round.datums.get(effect.datum)
+        if fresh is not None:
+            fresh.state, fresh.reason, fresh.encoded = "failed", str(clash), None
+        else:
+            round.rows.run("fail_datum", num=effect.datum, reason=str(clash))
+        log(round, job, effect.datum, str(clash))
+
+
+def _members(round: Round, job: Job) -> tuple[set[int], list[bytes]]:
+    """The datums whose files go, and the identities that are no longer there."""
+    rows, pipeline = round.rows, job.pipeline
+    replaced: set[int] = set()
+    gone = list(job.gone)
+    if job.full:
+        gone = []
+        after = b""
+        while True:
+            page = rows.all("members", pipeline=pipeline.id, after=after, limit=_PAGE)
+            for ident, datum in page:
+                effect = job.effects.get(ident)
+                if effect is None:
+                    gone.append(ident)
+                if effect is None or effect.datum != datum:
+                    replaced.add(datum)
+            if len(page) < _PAGE:
+                break
+            after = page[-1][0]
+    else:
+        for ident in [*job.effects, *gone]:
+            row = rows.one("member", pipeline=pipeline.id, ident=ident)
+            effect = job.effects.get(ident)
+            if row is not None and (effect is None or effect.datum != row[0]):
+                replaced.add(row[0])
+    again = {e.datum for e in job.effects.values() if e.how == "run" and e.datum in job.forced}
+    return replaced - {e.datum for e in job.effects.values()} | again, gone
+
+
+def _seal(round: Round, job: Job, edit: Edit) -> None:
+    pipeline = job.pipeline
+    row = _open_commit(job)
+    finished = commits.seal(round.tx, edit, row)
+    round.events.append(
+        Event(kind="commit", repo=pipeline.name, branch=pipeline.branch, id=job.commit_id,
+              number=finished.num)
+    )  # fmt: skip
+    round.moved.add(pipeline.output)
+    round.touch_readers(pipeline.output)
+
+
+def _open_commit(job: Job) -> commits.CommitRow:
+    pipeline = job.pipeline
+    return commits.CommitRow(
+        num=job.commit, id=CommitId(job.commit_id), repo=pipeline.repo, branch=pipeline.branch,
+        line=None, seq=None, parent=None, origin="auto", state="started", started=job.created,
+        finished=None, files=0, size=0, closed=0, error="", description="",
+    )  # fmt: skip
+
+
+def _count(job: Job) -> None:
+    hows = [effect.how for effect in job.effects.values()]
+    job.processed = hows.count("run")
+    job.failed = hows.count("failed")
+    job.recovered = hows.count("recovered")
+    job.skipped = job.total - job.processed - job.failed - job.recovered
+
+
+def _why_failed(round: Round, job: Job, failed: list[Effect]) -> str:
+    row = round.rows.one("datum_by_num", num=failed[0].datum)
+    waiting = round.datums.get(failed[0].datum)
+    reason = waiting.reason if waiting is not None else row[11] if row is not None else ""
+    paths = failed[0].order.replace("\0", " x ")
+    return f"{len(failed)} of {job.total} datums failed; the first, {paths}: {reason}"
+
+
+def fail(round: Round, job: Job, state: str, reason: str) -> None:
+    """End the oldest job of a pipeline without a commit (FAILURE, UNRUNNABLE or KILLED)."""
+    pipeline = job.pipeline
+    _count(job)
+    job.reason = reason
+    commits.fail(round.tx, job.commit, reason)
+    _end(round, job, state)
+    for later in pipeline.jobs:
+        if later.expanded or later.expansion is not None:
+            expansion.undo(round, later)
+    if round.memory.planned.get(pipeline.output) == job.commit:
+        _replan(round, pipeline)
+    round.touch(pipeline)
+    round.touch_readers(pipeline.output)
+
+
+def give_up(round: Round, job: Job, state: str, reason: str) -> None:
+    """End a job that has not run to its end: its datums are no longer wanted for it."""
+    expansion.undo(round, job)
+    fail(round, job, state, reason)
+
+
+def _replan(round: Round, pipeline: Pipeline) -> None:
+    """New jobs below read the newest good commit, not the errored one."""
+    good = round.rows.one("branch_head", repo=pipeline.repo, name=pipeline.branch)
+    if good is None or good[0] is None:
+        round.memory.planned.pop(pipeline.output, None)
+    else:
+        round.memory.planned[pipeline.output] = good[0]
+
+
+def _end(round: Round, job: Job, state: str) -> None:
+    job.state = state
+    job.finished = round.now
+    if job in job.pipeline.jobs:
+        job.pipeline.jobs.remove(job)
+    rows: list[dict[str, Any]] = [
+        {"job": job.num, "datum": effect.datum, "how": effect.how or "waiting"}
+        for effect in job.effects.values()
+    ]
+    if rows:
+        round.rows.many("add_job_datum", rows)
+    round.dirty_job(job)
+    round.touch(job.pipeline)
+    job.effects, job.gone = {}, set()
+
+
+def log(round: Round, job: Job, datum: int, text: str) -> None:
+    """A line of the platform's own in the log of a datum (0: of the job)."""
+    round.rows.run(
+        "add_log", datum=datum, job=job.num, pipeline=job.pipeline.name, at=round.now,
+        attempt=0, stream="system", text=text,
+    )  # fmt: skip

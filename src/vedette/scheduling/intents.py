@@ -1,0 +1,67 @@
+"""What an operation asks of the scheduler, besides the rows that it writes.
+
+An operation runs inside a savepoint and touches rows only. What must then change in the
+scheduler's memory is noted as an intent, which counts only if the operation succeeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from vedette.metadata.store import Rows
+from vedette.objects.store import ObjectStore
+from vedette.versioning.transaction import Transaction
+
+
+class PipelineChanged(Struct, frozen=True):
+    """A pipeline was created, or got a new version."""
+
+    name: str
+
+
+class PipelineDeleted(Struct, frozen=True):
+    """A pipeline has gone."""
+
+    name: str
+
+
+class JobStopped(Struct, frozen=True):
+    """A job is to end now (ENGINE U5)."""
+
+    num: int
+
+
+class DatumRestarted(Struct, frozen=True):
+    """A datum is to run again (ENGINE U5)."""
+
+    pipeline: str
+    num: int
+
+
+class BranchMoved(Struct, frozen=True):
+    """A branch was given another head (ENGINE T6)."""
+
+    repo: int
+    branch: str
+    num: int
+
+
+Intent = PipelineChanged | PipelineDeleted | JobStopped | DatumRestarted | BranchMoved
+
+
+class SchedulingTransaction(Transaction):
+    """A transaction that the scheduler carries out; `intents` are in order."""
+
+    def __init__(
+        self, rows: Rows, objects: ObjectStore, now: int, new_id: Callable[[], str]
+    ) -> None:
+        super().__init__(rows, objects, now, new_id)
+        self.intents: list[Intent] = []
+
+
+def intend(tx: Transaction, intent: Intent) -> None:
+    """Note an intent. The transaction must be one of the scheduler's loop."""
+    assert isinstance(tx, SchedulingTransaction), "pipelines change through Loop.submit only"
+    tx.intents.append(intent)

@@ -1,0 +1,235 @@
+"""Who works on what: leases, reports, heartbeats.
+
+A datum is leased to one worker; only that lease's report counts. A worker that has not spoken for
+`LEASE` seconds has lost its leases (ENGINE C2). A lost lease uses no try, but three of them fail
+the datum, so that no picture is retried for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heappop, heappush
+
+from vedette.decide.retry import backoff
+from vedette.model.events import Event
+from vedette.model.work import Result, Task
+from vedette.scheduling import readiness, tasks
+from vedette.scheduling.rounds import Round, encode
+from vedette.scheduling.running import Datum, Effect, Pipeline, Worker
+from vedette.versioning import contents
+from vedette.versioning.contents import Prepared
+
+LEASE = 10.0
+"""Seconds that a worker may be silent."""
+
+LOST_LIMIT = 3
+WORK = 0.1
+"""Seconds of work that a worker holds at most, one datum at least."""
+
+
+def report(
+    round: Round, worker: str, results: Sequence[Result], stored: Sequence[Sequence[Prepared]]
+) -> list[int]:
+    """Take results in; answers the leases that no longer counted.
+
+    `stored` has the bytes that each result brings along, in the order of its outputs.
+    """
+    refused = []
+    hand = round.memory.workers.get(worker)
+    for result, prepared in zip(results, stored, strict=True):
+        datum = round.memory.datums.get(result.datum)
+        if datum is None or datum.lease != result.lease or datum.state != "leased":
+            refused.append(result.lease)
+            continue
+        if hand is not None:
+            hand.leases.pop(datum.num, None)
+        _logs(round, datum, result)
+        if result.state in ("not_ready", "crash"):
+            _crashed(round, datum, result)
+        elif result.state == "lost":
+            _lost(round, datum, result.reason, counts=result.tries > 0)
+        else:
+            for each in prepared:
+                contents.store(round.tx, each)
+            _ended(round, datum, result)
+    if hand is not None:
+        hand.seen = round.now
+    return refused
+
+
+def _logs(round: Round, datum: Datum, result: Result) -> None:
+    if result.logs:
+        round.rows.many(
+            "add_log",
+            [
+                {"datum": datum.num, "job": datum.job, "pipeline": datum.pipeline.name,
+                 "at": e.at, "attempt": e.attempt, "stream": e.stream, "text": e.text}
+                for e in result.logs
+            ],
+        )  # fmt: skip
+
+
+def _ended(round: Round, datum: Datum, result: Result) -> None:
+    """A datum has its result: success, failed or recovered."""
+    pipeline = datum.pipeline
+    pipeline.seconds += 0.2 * (result.seconds - pipeline.seconds)
+    if pipeline.state != "RUNNING":
+        pipeline.failures, pipeline.retry_at, pipeline.probe = 0, 0, 0
+        round.set_state(pipeline, "RUNNING")
+    datum.result, datum.finished = result, round.now
+    datum.tries, datum.reason = datum.tries + result.tries, result.reason
+    datum.state = "done" if result.state == "success" else result.state
+    outputs = tuple((o.path, o.object, o.size) for o in result.outputs)
+    if result.state == "success":
+        datum.encoded = encode(outputs)
+        if datum.jobs:
+            round.memory.hint(datum.jobs[0].commit_id, datum.worker)
+    _settle(round, datum, result, outputs)
+
+
+def _settle(
+    round: Round, datum: Datum, result: Result, outputs: tuple[tuple[str, bytes, int], ...]
+) -> None:
+    memory = round.memory
+    memory.datums.pop(datum.num, None)
+    memory.by_key.pop(datum.key, None)
+    if datum.jobs and datum.job not in [job.num for job in datum.jobs]:
+        datum.job = datum.jobs[0].num
+    for job in datum.jobs:
+        own = job.num == datum.job
+        how = "run" if own else "cached"
+        if result.state != "success":
+            how = result.state
+        order = job.effects[datum.ident].order
+        job.effects[datum.ident] = Effect(datum.num, order, how, outputs)
+        job.pending -= 1
+        if own:
+            job.download += result.download
+            job.upload += result.upload
+        round.dirty_job(job)
+    datum.jobs = []
+    round.dirty_datum(datum)
+    round.touch(datum.pipeline)
+    if result.state == "failed":
+        round.events.append(
+            Event(kind="datum", pipeline=datum.pipeline.name, number=datum.num, state="failed")
+        )
+
+
+def _lost(round: Round, datum: Datum, reason: str, counts: bool) -> None:
+    """A lease ended without a result."""
+    datum.lost += int(counts)
+    if datum.lost >= LOST_LIMIT:
+        text = reason or "its worker vanished"
+        failure = Result(
+            datum=datum.num, lease=datum.lease, state="failed", tries=0,
+            reason=f"{datum.lost} leases were lost; the last: {text}",
+        )  # fmt: skip
+        _ended(round, datum, failure)
+        return
+    requeue(round, datum)
+
+
+def requeue(round: Round, datum: Datum) -> None:
+    """Offer a datum again."""
+    datum.state, datum.worker, datum.lease = "queued", "", 0
+    if datum.pipeline.probe == datum.num:
+        datum.pipeline.probe = 0
+    round.dirty_datum(datum)
+    if not datum.jobs:
+        readiness.drop(round, datum)
+    else:
+        readiness.push(round.memory, datum)
+
+
+def _crashed(round: Round, datum: Datum, result: Result) -> None:
+    """The pipeline can't work yet: the datum goes back, no try is used (ENGINE C3)."""
+    pipeline = datum.pipeline
+    datum.newest_references = True
+    counts = pipeline.probe == datum.num or pipeline.state != "CRASHING"
+    requeue(round, datum)
+    if counts:
+        pipeline.failures += 1
+        pipeline.retry_at = round.now + int(backoff(pipeline.failures, longest=30.0) * 1e6)
+    round.set_state(pipeline, "CRASHING", result.reason)
+
+
+def retry_now(round: Round, pipeline: Pipeline) -> None:
+    """New input may mend a crashing pipeline: try at once."""
+    if pipeline.state == "CRASHING" and pipeline.pool is not None:
+        pipeline.retry_at, pipeline.failures = 0, 0
+
+
+def release(round: Round, worker: str, reason: str) -> None:
+    """A worker has gone: what it had is free at once."""
+    hand = round.memory.workers.pop(worker, None)
+    if hand is None:
+        return
+    for num in hand.leases:
+        datum = round.memory.datums.get(num)
+        if datum is not None and datum.state == "leased" and datum.worker == worker:
+            _lost(round, datum, reason, counts=True)
+
+
+def lapse(round: Round) -> None:
+    """Take the leases of workers that have been silent for too long."""
+    limit = round.now - int(LEASE * 1e6)
+    for name in [w.name for w in round.memory.workers.values() if w.leases and w.seen < limit]:
+        release(round, name, f"worker {name} was silent for {LEASE:.0f} s")
+
+
+def assign(round: Round, waiting: dict[str, int]) -> None:
+    """Lease ready datums to the workers that wait: `waiting` has room by worker.
+
+    A worker is first offered what follows from what it just made, whose pictures it still has in
+    memory; then what is oldest.
+    """
+    memory = round.memory
+    hands = [memory.workers[name] for name in waiting if name in memory.workers]
+    hands.sort(key=lambda hand: (len(hand.leases), hand.name))
+    for own in (True, False):
+        for hand in hands:
+            taken = round.leased.setdefault(hand.name, [])
+            _fill(round, hand, waiting[hand.name] - len(taken), taken, own)
+    round.leased = {name: found for name, found in round.leased.items() if found}
+
+
+def _fill(round: Round, hand: Worker, room: int, taken: list[Task], own: bool) -> None:
+    memory = round.memory
+    heap = memory.ready.get(hand.pool)
+    if not heap or room <= 0:
+        return
+    held = sum(memory.datums[n].pipeline.seconds for n in hand.leases if n in memory.datums)
+    passed: list[tuple[tuple[int, int, int], int]] = []
+    while heap and room > 0 and len(passed) < 64 and (held < WORK or not hand.leases):
+        entry = heappop(heap)
+        datum = memory.datums.get(entry[1])
+        if datum is None or datum.state != "queued":
+            continue
+        if (own and datum.hint != hand.name) or not _may_run(round, datum.pipeline, datum):
+            passed.append(entry)
+            continue
+        taken.append(_lease(round, hand, datum))
+        held += datum.pipeline.seconds
+        room -= 1
+    for entry in passed:
+        heappush(heap, entry)
+
+
+def _may_run(round: Round, pipeline: Pipeline, datum: Datum) -> bool:
+    """A crashing pipeline is tried with one datum at a time, after its back-off."""
+    if pipeline.state != "CRASHING":
+        return True
+    if round.now < pipeline.retry_at or pipeline.probe:
+        return False
+    pipeline.probe = datum.num
+    return True
+
+
+def _lease(round: Round, hand: Worker, datum: Datum) -> Task:
+    memory = round.memory
+    datum.state, datum.worker, datum.lease = "leased", hand.name, memory.next_lease
+    memory.next_lease += 1
+    hand.leases[datum.num] = datum.lease
+    round.dirty_datum(datum)
+    return tasks.task_of(round, datum)

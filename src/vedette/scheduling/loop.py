@@ -1,0 +1,334 @@
+"""The scheduler's loop: rounds, one transaction each, in one thread.
+
+While one transaction is made durable, what arrives gathers into the next; there is no timer
+(DESIGN 3.12). A round takes in operations and reports, plans, expands and ends jobs, leases work,
+and commits. Only then are callers answered, workers handed their tasks and listeners told.
+
+An operation runs in a savepoint of its own, so that a faulty one is refused alone. A fault in what
+follows undoes the whole round: the memory is made anew from rows and the round's operations are
+run in halves, until the one at fault is alone and is refused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import structlog
+
+from vedette.decide.scale import wanted
+from vedette.launchers.launcher import Launcher
+from vedette.metadata.store import MetadataStore, Rows
+from vedette.model.errors import Unavailable
+from vedette.model.events import Event
+from vedette.model.work import Code, Pool, Task
+from vedette.objects.store import ObjectStore
+from vedette.scheduling import changes, leasing, planning, progress, recovery, tasks, ticks
+from vedette.scheduling.intents import Intent, SchedulingTransaction
+from vedette.scheduling.recovery import Runtimes
+from vedette.scheduling.rounds import CommitCache, Round, flush
+from vedette.scheduling.running import Memory
+from vedette.scheduling.source import LocalSource
+from vedette.versioning.transaction import Transaction
+
+T = TypeVar("T")
+_log = structlog.get_logger("vedette.scheduling")
+
+
+@dataclass
+class Operation(Generic[T]):
+    """Something to do in a round. `durable` ones are tried again until they succeed."""
+
+    work: Callable[[Round], T]
+    future: Future[T]
+    durable: bool = False
+    result: T | None = None
+    error: BaseException | None = None
+
+
+@dataclass
+class Claim:
+    """A worker that waits for tasks."""
+
+    room: int
+    future: Future[list[Task]]
+
+
+@dataclass
+class _Inbox:
+    operations: deque[Operation[Any]] = field(default_factory=deque)
+    claims: dict[str, Claim] = field(default_factory=dict)
+
+
+class Loop:
+    """Runs rounds. `clock` gives microseconds since 1970 UTC, `new_id` 32 hex digits."""
+
+    def __init__(
+        self,
+        store: MetadataStore,
+        objects: ObjectStore,
+        launcher: Launcher | None,
+        runtimes: Runtimes,
+        clock: Callable[[], int],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.store = store
+        self.objects = objects
+        self.source = LocalSource(self)
+        self._launcher = launcher
+        self._runtimes = runtimes
+        self._clock = clock
+        self._new_id = new_id
+        self._inbox = _Inbox()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._next: int | None = 0
+        self._commits = CommitCache()
+        self._memory = Memory()
+        self._codes: dict[str, Code] = {}
+        self._start_over: set[str] = set()
+        self._tried: set[str] = set()
+        self._listeners: list[Callable[[list[Event]], None]] = []
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+
+    def start(self) -> None:
+        """Read what is unfinished and begin, with workers if there is a launcher for them."""
+        with self.store.write() as rows:
+            rows.run("release_leases")
+            rows.run("count_restarts")
+        self._reload()
+        self._thread.start()
+        if self._launcher is not None:
+            self._launcher.start(self.source)
+
+    def stop(self) -> None:
+        """End the workers, then the loop; what waits is answered Unavailable."""
+        if self._launcher is not None and self._thread.is_alive():
+            self._launcher.stop()
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+        for operation in self._inbox.operations:
+            operation.future.set_exception(Unavailable("the server is stopping: try again"))
+        for claim in self._inbox.claims.values():
+            claim.future.set_result([])
+        self._inbox = _Inbox()
+
+    def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
+        """Do something in the next round; the future completes when it is durable."""
+        return self.enter(lambda round: work(round.tx))
+
+    def enter(self, work: Callable[[Round], T], durable: bool = False) -> Future[T]:
+        """As `submit`, with the scheduler's own view of the round."""
+        future: Future[T] = Future()
+        with self._wake:
+            if self._stopping:
+                future.set_exception(Unavailable("the server is stopping: try again"))
+                return future
+            self._inbox.operations.append(Operation(work, future, durable))
+            self._wake.notify()
+        return future
+
+    def claim(self, worker: str, room: int) -> Future[list[Task]]:
+        """Ask for tasks; a later claim of the same worker replaces this one, answered empty."""
+        future: Future[list[Task]] = Future()
+        with self._wake:
+            before = self._inbox.claims.pop(worker, None)
+            if self._stopping:
+                future.set_result([])
+            else:
+                self._inbox.claims[worker] = Claim(room, future)
+                self._tried.discard(worker)
+                self._wake.notify()
+        if before is not None:
+            before.future.set_result([])
+        return future
+
+    def beat(self, worker: str) -> None:
+        """A worker says that it lives. Kept in memory only: a restart ends all leases anyway."""
+        known = self._memory.workers.get(worker)
+        if known is not None:
+            known.seen = self._clock()
+
+    def code(self, key: str) -> Code:
+        """The pipeline version that a task names."""
+        return self._codes[key]
+
+    def listen(self, callback: Callable[[list[Event]], None]) -> Callable[[], None]:
+        """Call back after each round that brought events, in the loop's thread."""
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback)
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if not self._stopping and not self._something():
+                    self._wake.wait(self._patience())
+                if self._stopping:
+                    return
+                operations = list(self._inbox.operations)
+                self._inbox.operations.clear()
+            self._carry(operations)
+
+    def _something(self) -> bool:
+        due = self._next is not None and self._next <= self._clock()
+        return bool(self._inbox.operations) or due or self._fresh_claims()
+
+    def _fresh_claims(self) -> bool:
+        """A worker asks that was not considered yet, and there may be something for it."""
+        memory = self._memory
+        return any(
+            name in memory.workers and bool(memory.ready.get(memory.workers[name].pool))
+            for name in self._inbox.claims.keys() - self._tried
+        )
+
+    def _patience(self) -> float | None:
+        if self._next is None:
+            return None
+        return max(0.0, (self._next - self._clock()) / 1e6)
+
+    def _carry(self, operations: list[Operation[Any]]) -> None:
+        """Run one round; after a fault run its operations in halves."""
+        try:
+            self._round(operations)
+        except Exception as error:  # noqa: BLE001 - the loop outlives any fault of one round
+            self._failed(operations, error)
+
+    def _failed(self, operations: list[Operation[Any]], error: Exception) -> None:
+        _log.warning("round undone", operations=len(operations), error=str(error))
+        try:
+            self._reload()
+        except Exception as second:  # noqa: BLE001 - a disk that fails may come back
+            _log.error("memory not rebuilt", error=str(second))
+        if len(operations) > 1:
+            middle = len(operations) // 2
+            self._carry(operations[:middle])
+            self._carry(operations[middle:])
+        elif operations and not operations[0].durable:
+            operations[0].future.set_exception(error)
+        else:
+            _log.error("round failed", exc_info=error)
+            with self._wake:
+                self._inbox.operations.extendleft(operations)
+                self._wake.wait(0.0 if self._stopping else 1.0)
+            self._next = self._clock() + 1_000_000
+
+    def _reload(self) -> None:
+        self._commits.clear()
+        with self.store.read() as rows:
+            self._memory = recovery.load(rows, self._runtimes, self._clock(), self._memory)
+            self._learn(rows)
+        for pipeline in self._memory.order:
+            self._start_over.add(pipeline.name)
+
+    def _learn(self, rows: Rows) -> None:
+        for pipeline in self._memory.order:
+            if pipeline.pool is not None and pipeline.code_key not in self._codes:
+                self._codes[pipeline.code_key] = tasks.code_of(rows, pipeline)
+
+    def _round(self, operations: list[Operation[Any]]) -> None:
+        with self.store.write() as rows:
+            tx = SchedulingTransaction(rows, self.objects, self._clock(), self._new_id)
+            round = Round(tx, self._memory, self._commits)
+            round.touched |= self._start_over
+            for operation in operations:
+                self._perform(round, tx, operation)
+            self._schedule(round, tx)
+            self.objects.sync()
+        self._start_over.clear()
+        self._answer(round, operations)
+
+    def _perform(self, round: Round, tx: SchedulingTransaction, operation: Operation[Any]) -> None:
+        marks = len(tx.finished), len(tx.intents)
+        operation.error = None
+        try:
+            with tx.rows.savepoint():
+                operation.result = operation.work(round)
+        except Exception as error:
+            if operation.durable:
+                raise
+            del tx.finished[marks[0] :], tx.intents[marks[1] :]
+            operation.error = error
+            return
+        for intent in tx.intents[marks[1] :]:
+            self._intend(round, intent)
+
+    def _intend(self, round: Round, intent: Intent) -> None:
+        changes.carry_out(round, intent, self._runtimes)
+        self._learn(round.rows)
+
+    def _schedule(self, round: Round, tx: SchedulingTransaction) -> None:
+        planning.plan_roots(round, tx.finished)
+        _announce(round, tx)
+        self._next = ticks.due(round)
+        progress.advance(round)
+        if round.moved:
+            later = ticks.due(round)
+            self._next = later
+            progress.advance(round)
+        with self._wake:
+            waiting = {name: claim.room for name, claim in self._inbox.claims.items()}
+        leasing.assign(round, waiting)
+        self._tried = set(waiting) - round.leased.keys()
+        if round.more:
+            self._next = round.now
+            self._start_over = set(round.touched)
+        flush(round)
+
+    def _answer(self, round: Round, operations: list[Operation[Any]]) -> None:
+        with self._wake:
+            given = [
+                (self._inbox.claims.pop(name), found)
+                for name, found in round.leased.items()
+                if name in self._inbox.claims
+            ]
+        for claim, found in given:
+            claim.future.set_result(found)
+        for operation in operations:
+            if operation.error is not None:
+                operation.future.set_exception(operation.error)
+            else:
+                operation.future.set_result(operation.result)
+        if self._launcher is not None:
+            self._launcher.wanted(_demand(round.memory))
+        if round.events:
+            for listener in list(self._listeners):
+                listener(round.events)
+
+
+def _announce(round: Round, tx: SchedulingTransaction) -> None:
+    names: dict[int, str] = {}
+    for commit in tx.finished:
+        if not commit.root:
+            continue
+        if commit.repo not in names:
+            row = round.rows.one("repo_name", repo=commit.repo)
+            names[commit.repo] = row[0] if row else ""
+        round.events.append(
+            Event(kind="commit", repo=names[commit.repo], branch=commit.branch, id=commit.id,
+                  number=commit.num)
+        )  # fmt: skip
+
+
+def _demand(memory: Memory) -> dict[str, tuple[Pool, int]]:
+    """How many workers each pool should have."""
+    running: dict[str, int] = {}
+    alive: dict[str, int] = {}
+    for worker in memory.workers.values():
+        running[worker.pool] = running.get(worker.pool, 0) + len(worker.leases)
+        alive[worker.pool] = alive.get(worker.pool, 0) + 1
+    pools = {p.pool.key: p.pool for p in memory.order if p.pool is not None}
+    return {
+        key: (
+            pool,
+            wanted(pool.slots, len(memory.ready.get(key, ())), running.get(key, 0),
+                   alive.get(key, 0)),
+        )
+        for key, pool in pools.items()
+    }  # fmt: skip

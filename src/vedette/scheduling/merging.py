@@ -1,0 +1,170 @@
+"""The files of an output commit: what the job's datums wrote, without what went with others.
+
+An output commit is the union of what its current datums wrote (DESIGN 3.2). Each file is tagged
+with its datum; only a path that several datums wrote has rows in `part`, one a datum, from which
+the file is made again whenever one of them changes (ENGINE M1 to M3).
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import msgspec
+
+from vedette.decide import merge
+from vedette.decide.merge import Contribution
+from vedette.model.errors import PathConflict
+from vedette.scheduling.rounds import Round
+from vedette.scheduling.running import Effect, Job, Pipeline
+from vedette.versioning import contents
+from vedette.versioning.edits import Edit
+
+
+class ClashError(Exception):
+    """Two datums wrote what cannot be together; `ident` is the later one."""
+
+    def __init__(self, ident: bytes, message: str) -> None:
+        super().__init__(message)
+        self.ident = ident
+
+
+class Merge:
+    """The files of one output commit in the making."""
+
+    def __init__(self, round: Round, job: Job, edit: Edit) -> None:
+        self._round = round
+        self._rows = round.rows
+        self._job = job
+        self._pipeline: Pipeline = job.pipeline
+        self._edit = edit
+        self._policy = job.pipeline.spec.output_conflict
+        self._shared: set[str] = set()
+        self._going: set[str] = set()
+        self._removed: set[int] = set()
+        self.warnings: list[str] = []
+
+    def remove(self, datums: set[int]) -> None:
+        """Note the files of datums that have gone or are replaced."""
+        self._removed = datums
+        pipeline = self._pipeline.id
+        for datum in datums:
+            self._going.update(self._edit.paths_of(datum))
+            if self._policy == "error":
+                continue
+            for (path,) in self._rows.all("parts_of_datum", pipeline=pipeline, datum=datum):
+                self._rows.run("drop_part", pipeline=pipeline, path=path, datum=datum)
+                self._shared.add(path)
+
+    def add(self, ident: bytes, effect: Effect) -> None:
+        """Put what a datum wrote. Raises ClashError where it cannot be, before anything is put."""
+        free = []
+        for output in effect.outputs:
+            path, name, size = output
+            owner = self._edit.stat(path)
+            if owner is None or owner.datum in self._removed or owner.datum == effect.datum:
+                if path not in self._shared:
+                    free.append(output)
+                else:
+                    self._share(path, effect, name, size)
+                continue
+            if self._policy == "error":
+                raise ClashError(ident, self._message(path, owner.datum, effect.datum))
+            if self._policy == "identical" and owner.object != name:
+                raise ClashError(ident, self._message(path, owner.datum, effect.datum))
+            if owner.datum is not None:
+                self._keep(path, owner.datum, owner.object, owner.size)
+            self._share(path, effect, name, size)
+        for path, name, size in free:
+            try:
+                with self._rows.savepoint() if len(free) > 1 else nullcontext():
+                    self._edit.put(path, name, size, effect.datum)  # type: ignore[arg-type]
+            except PathConflict as error:
+                raise ClashError(ident, str(error)) from error
+            self._going.discard(path)
+
+    def finish(self) -> None:
+        """Make shared files again, and take away what nobody writes any more."""
+        for path in sorted(self._shared):
+            self._resolve(path)
+        for path in sorted(self._going):
+            self._edit.delete(path)
+
+    def _keep(self, path: str, datum: int, name: bytes, size: int) -> None:
+        """The first to write a path is noted when a second comes."""
+        if self._rows.one("has_parts", pipeline=self._pipeline.id, path=path) is None:
+            self._rows.run(
+                "add_part", pipeline=self._pipeline.id, path=path, datum=datum,
+                ord=self._order(datum), object=name, size=size,
+            )  # fmt: skip
+
+    def _order(self, datum: int) -> str:
+        for effect in self._job.effects.values():
+            if effect.datum == datum:
+                return effect.order
+        row = self._rows.one("datum_by_num", num=datum)
+        if row is None:
+            return ""
+        return "\0".join(match[1] for match in msgspec.msgpack.decode(row[12]))
+
+    def _share(self, path: str, effect: Effect, name: bytes, size: int) -> None:
+        self._shared.add(path)
+        self._rows.run(
+            "add_part", pipeline=self._pipeline.id, path=path, datum=effect.datum,
+            ord=effect.order, object=name, size=size,
+        )  # fmt: skip
+
+    def _resolve(self, path: str) -> None:
+        parts = self._rows.all("parts", pipeline=self._pipeline.id, path=path)
+        if not parts:
+            self._going.add(path)
+            return
+        self._going.discard(path)
+        if len(parts) == 1:
+            datum, _order, name, size = parts[0]
+            self._edit.put(path, name, size, datum)
+            self._rows.run("drop_part", pipeline=self._pipeline.id, path=path, datum=datum)
+            return
+        found = [
+            Contribution(order=place, datum=str(part[0]), path=path, object=part[2], size=part[3])
+            for place, part in enumerate(parts)
+        ]
+        decision = merge.resolve(self._policy, found)
+        if isinstance(decision, merge.One):
+            winner = decision.winner
+            self._edit.put(path, winner.object, winner.size, int(winner.datum))  # type: ignore[arg-type]
+            if self._policy in ("first", "last"):
+                self.warnings.append(
+                    f"{path} was written by {len(parts)} datums: the {self._policy} one is kept"
+                )
+        elif isinstance(decision, merge.Concat):
+            self._join(path, decision)
+        else:
+            raise PathConflict(decision.message, path=path)
+
+    def _join(self, path: str, decision: merge.Concat) -> None:
+        tx = self._round.tx
+        pieces = [contents.read(tx.rows, tx.objects, part.object) for part in decision.parts]  # type: ignore[arg-type]
+        data = b"".join(pieces)
+        name = contents.store(tx, data)
+        self._edit.put(path, name, len(data), int(decision.parts[-1].datum))
+        warning = merge.concat_warning(path, data[:16], len(pieces))
+        if warning:
+            self.warnings.append(warning)
+
+    def _message(self, path: str, first: int | None, second: int) -> str:
+        names = [self._name(datum) for datum in (first, second)]
+        return (
+            f"{path} was written by two datums, {names[0]} and {names[1]}: use the glob '/', or "
+            "put $PACH_DATUM_ID into the path, or set output_conflict"
+        )
+
+    def _name(self, datum: int | None) -> str:
+        if datum is None:
+            return "none"
+        row = self._rows.one("datum_by_num", num=datum)
+        waiting = self._round.datums.get(datum)
+        if row is None and waiting is None:
+            return str(datum)
+        paths = self._order(datum).replace("\0", " x ")
+        ident = row[2] if row is not None else waiting.ident if waiting is not None else b""
+        return f"{ident.hex()[:12]} ({paths})"

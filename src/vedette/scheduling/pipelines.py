@@ -1,0 +1,238 @@
+"""Pipelines: create, update, delete, list (ENGINE U)."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import msgspec
+
+from vedette.decide import order
+from vedette.metadata.store import Row, Rows
+from vedette.model.errors import Conflict, InvalidSpec, NotFound
+from vedette.model.inputs import Cron, Cross, Group, Input, Join, Pfs, leaves
+from vedette.model.paths import check_name
+from vedette.model.pipeline import JobSummary, PipelineInfo, PipelineSpec
+from vedette.model.spec import parse_spec, unsupported
+from vedette.scheduling.intents import PipelineChanged, PipelineDeleted, intend
+from vedette.versioning import branches, repos
+from vedette.versioning.times import moment
+from vedette.versioning.transaction import Transaction
+
+_SALT_BYTES = 16
+
+
+def read_spec(document: dict[str, Any]) -> tuple[PipelineSpec, tuple[str, ...]]:
+    """Check a document; the spec and its warnings. Raises InvalidSpec with every fault (U6)."""
+    parsed = parse_spec(document)
+    refused = unsupported(parsed.spec)
+    if refused:
+        raise InvalidSpec("\n".join(refused), pipeline=parsed.spec.name)
+    return parsed.spec, parsed.warnings
+
+
+def triggered_branch(pipeline: str, leaf: Pfs, index: int) -> str:
+    """The branch that a leaf reads: one of its own if it has a trigger (ENGINE T6)."""
+    if leaf.trigger is None:
+        return leaf.branch
+    return f"{pipeline[:40]}-trigger-{index + 1}"
+
+
+def create(
+    tx: Transaction, document: dict[str, Any], *, update: bool = False, reprocess: bool = False
+) -> PipelineInfo:
+    """Create a pipeline, or give it a new version (ENGINE U1, U2, U6).
+
+    Raises InvalidSpec, Conflict for an existing name without `update`.
+    """
+    spec, _warnings = read_spec(document)
+    present = tx.rows.one("pipeline_by_name", name=spec.name)
+    if present is not None and not update:
+        raise Conflict(
+            f"pipeline {spec.name} exists already: use update-pipeline", pipeline=spec.name
+        )
+    _check(tx.rows, spec, present is not None)
+    encoded = msgspec.json.encode(document)
+    fresh = bytes.fromhex(tx.new_id())[:_SALT_BYTES]
+    if present is None:
+        repo = repos.create(tx, spec.name, kind="pipeline", description=spec.description)
+        pipeline, version, salt = 0, 1, fresh
+        pipeline = tx.rows.insert(
+            "add_pipeline", name=spec.name, repo=repo, branch=spec.output_branch, version=1,
+            salt=salt, created=tx.now,
+        )  # fmt: skip
+    else:
+        pipeline, version = present[0], present[4] + 1
+        salt = fresh if reprocess else present[5]
+        tx.rows.run("set_pipeline_version", id=pipeline, version=version, salt=salt,
+                    branch=spec.output_branch)  # fmt: skip
+    tx.rows.run("add_pipeline_version", pipeline=pipeline, version=version, document=encoded,
+                salt=salt, created=tx.now)  # fmt: skip
+    _follow(tx, spec)
+    intend(tx, PipelineChanged(spec.name))
+    return inspect(tx.rows, spec.name)
+
+
+def _follow(tx: Transaction, spec: PipelineSpec) -> None:
+    """Make the branches of triggered inputs."""
+    for index, leaf in enumerate(leaves(spec.input)):
+        if isinstance(leaf, Pfs) and leaf.trigger is not None:
+            name = triggered_branch(spec.name, leaf, index)
+            follows = leaf.trigger.branch or leaf.branch
+            rule = msgspec.json.encode(leaf.trigger)
+            known = {branch.name for branch in branches.listing(tx.rows, leaf.repo)}
+            if name in known:
+                head = branches.head(tx.rows, leaf.repo, name)
+                branches.move(tx, leaf.repo, name, head.num if head else None, follows, rule)
+            else:
+                branches.create(tx, leaf.repo, name, None, follows, rule)
+
+
+def _check(rows: Rows, spec: PipelineSpec, exists: bool) -> None:
+    faults = []
+    check_name(spec.name, "pipeline")
+    known = {info.name: info for info in repos.listing(rows)}
+    if not exists and spec.name in known:
+        faults.append(f"pipeline.name: repo {spec.name} exists already and is not its output")
+    for leaf in leaves(spec.input):
+        if leaf.repo == spec.name:
+            faults.append(f"input {leaf.name}: a pipeline cannot read its own output")
+        elif leaf.repo not in known:
+            near = difflib.get_close_matches(leaf.repo, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"create it: create-repo {leaf.repo}"
+            faults.append(f"input {leaf.name}: repo {leaf.repo} does not exist; {hint}")
+    if not faults and _cycle(rows, spec):
+        faults.append(f"pipeline {spec.name} would read what comes from its own output")
+    if faults:
+        raise InvalidSpec("\n".join(faults), pipeline=spec.name)
+
+
+def _cycle(rows: Rows, spec: PipelineSpec) -> bool:
+    reads: dict[str, set[str]] = {}
+    for row in rows.all("pipelines"):
+        other, _ = read_spec(msgspec.json.decode(row[9]))
+        reads[other.name] = {leaf.repo for leaf in leaves(other.input)}
+    reads[spec.name] = {leaf.repo for leaf in leaves(spec.input)}
+    return order.would_cycle(reads, {name: name for name in reads}, spec.name)
+
+
+def plan(
+    rows: Rows, document: dict[str, Any], *, update: bool = False, reprocess: bool = False
+) -> str:
+    """What creating or updating this pipeline would do, and why, in a sentence (ENGINE U1)."""
+    spec, _ = read_spec(document)
+    present = rows.one("pipeline_by_name", name=spec.name)
+    if present is not None and not update:
+        raise Conflict(
+            f"pipeline {spec.name} exists already: use update-pipeline", pipeline=spec.name
+        )
+    _check(rows, spec, present is not None)
+    if present is None:
+        return f"pipeline {spec.name} is created: all datums of its inputs run"
+    done = _datum_total(rows, present[0])
+    version = f"pipeline {spec.name} becomes version {present[4] + 1}"
+    if reprocess:
+        return f"{version}: its {done} datums run again, because of --reprocess; live work waits"
+    old, _ = read_spec(msgspec.json.decode(present[9]))
+    if old.input != spec.input:
+        return (
+            f"{version}: its input changed; of {done} datums those of unchanged content stay done"
+        )
+    return f"{version}: 0 run, {done} skipped, because what is done stays done without --reprocess"
+
+
+def _datum_total(rows: Rows, pipeline: int) -> int:
+    row = rows.one("good_job", pipeline=pipeline)
+    return 0 if row is None else int(row[3])
+
+
+def readers(rows: Rows, repo: str) -> list[str]:
+    """The pipelines that read a repo or own it, by name."""
+    found = []
+    for row in rows.all("pipelines"):
+        spec, _ = read_spec(msgspec.json.decode(row[9]))
+        if row[1] == repo or any(leaf.repo == repo for leaf in leaves(spec.input)):
+            found.append(str(row[1]))
+    return sorted(found)
+
+
+def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool = False) -> None:
+    """Delete a pipeline and its repo (ENGINE U4). Refused while another reads it."""
+    row = _row(tx.rows, name)
+    others = [other for other in readers(tx.rows, name) if other != name]
+    if others and not force:
+        raise Conflict(
+            f"pipeline {name} is read by {', '.join(others)}: delete them first, or use --force"
+        )
+    spec, _ = read_spec(msgspec.json.decode(row[9]))
+    for index, leaf in enumerate(leaves(spec.input)):
+        if isinstance(leaf, Pfs) and leaf.trigger is not None:
+            branches.delete(tx, leaf.repo, triggered_branch(name, leaf, index))
+    intend(tx, PipelineDeleted(name))
+    pipeline = row[0]
+    for query in ("delete_pipeline_job_datums", "delete_pipeline_jobs",
+                  "delete_pipeline_versions", "delete_pipeline"):  # fmt: skip
+        tx.rows.run(query, id=pipeline)
+    tx.rows.run("delete_pipeline_logs", name=name)
+    tx.rows.run("drop_members", pipeline=pipeline)
+    tx.rows.run("drop_parts", pipeline=pipeline)
+    tx.rows.run("drop_open_commits", repo=row[2])
+    if keep_repo:
+        tx.rows.run("repo_becomes_user", id=row[2])
+    else:
+        repos.delete(tx, name)
+
+
+def _row(rows: Rows, name: str) -> Row:
+    row = rows.one("pipeline_by_name", name=name)
+    if row is None:
+        names = [str(each[1]) for each in rows.all("pipelines")]
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f": did you mean {near[0]}?" if near else ""
+        raise NotFound(f"no pipeline {name}{hint}", pipeline=name)
+    return row
+
+
+def listing(rows: Rows) -> list[PipelineInfo]:
+    """All pipelines, oldest first."""
+    counts = _counts(rows)
+    return [_info(rows, row, counts) for row in rows.all("pipelines")]
+
+
+def inspect(rows: Rows, name: str) -> PipelineInfo:
+    """One pipeline. Raises NotFound with the nearest name."""
+    return _info(rows, _row(rows, name), _counts(rows))
+
+
+def _counts(rows: Rows) -> dict[tuple[str, str], int]:
+    return {(name, state): n for name, state, n in rows.all("open_datum_counts")}
+
+
+def _info(rows: Rows, row: Row, counts: dict[tuple[str, str], int]) -> PipelineInfo:
+    name = row[1]
+    document = msgspec.json.decode(row[9])
+    spec, _ = read_spec(document)
+    newest = rows.one("newest_job", pipeline=row[0])
+    failed = rows.one("failed_datum_count", pipeline=name)
+    state = row[7]
+    queued, running = counts.get((name, "queued"), 0), counts.get((name, "leased"), 0)
+    if state == "RUNNING" and not queued and not running:
+        state = "STANDBY"
+    return PipelineInfo(
+        name=name, version=row[4], created=moment(row[6]), state=state, reason=row[8],
+        inputs=tuple(dict.fromkeys(leaf.repo for leaf in leaves(spec.input))),
+        input=describe(spec.input), output=f"{name}/{row[3]}", image=spec.transform.image,
+        spec=document, queued=queued, running=running, failed=int(failed[0]) if failed else 0,
+        job=JobSummary(id=newest[0], state=newest[1]) if newest else None,
+    )  # fmt: skip
+
+
+def describe(tree: Input) -> str:
+    """An input tree in a line, as Pachyderm's tables show it: (a:/* ⨯ b:/)."""
+    if isinstance(tree, Pfs):
+        return f"{tree.repo}:{tree.glob}"
+    if isinstance(tree, Cron):
+        return f"{tree.name}:{tree.spec}"
+    sign = " ⨯ " if isinstance(tree, Cross) else " ⋈ " if isinstance(tree, Join) else " ∪ "
+    sign = " ⊕ " if isinstance(tree, Group) else sign
+    return "(" + sign.join(describe(child) for child in tree.children) + ")"

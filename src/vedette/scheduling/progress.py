@@ -1,0 +1,71 @@
+"""A round's middle: what follows from what has come in.
+
+Pipelines are looked at in the order of their data flow, so that one pass carries a commit as far
+as it goes without a worker.
+"""
+
+from __future__ import annotations
+
+from vedette.scheduling import expansion, finishing, leasing
+from vedette.scheduling.rounds import Round
+from vedette.scheduling.running import Base, Job, Pipeline
+
+RUN_AHEAD = 300
+"""Jobs of one pipeline whose datums may run before the oldest has ended."""
+
+
+def advance(round: Round) -> None:
+    """Expand and end the jobs of every pipeline that something happened to."""
+    for pipeline in round.memory.order:
+        if pipeline.name in round.touched:
+            _expand(round, pipeline)
+            while _finish(round, pipeline):
+                _expand(round, pipeline)
+
+
+def _expand(round: Round, pipeline: Pipeline) -> None:
+    base = pipeline.good
+    for position, job in enumerate(list(pipeline.jobs)):
+        if position >= RUN_AHEAD:
+            return
+        if job.expanded:
+            base = _as_base(job)
+            continue
+        ready, fault = _inputs(round, job)
+        if fault:
+            if position == 0:
+                finishing.fail(round, job, "UNRUNNABLE", fault)
+                _expand(round, pipeline)
+            return
+        if not ready or not expansion.expand(round, job, base):
+            return
+        if pipeline.state == "CRASHING":
+            leasing.retry_now(round, pipeline)
+        base = _as_base(job)
+
+
+def _as_base(job: Job) -> Base:
+    return Base(job.num, job.version, job.inputs, job.total)
+
+
+def _inputs(round: Round, job: Job) -> tuple[bool, str]:
+    """Whether all inputs are finished, or why the job can never run (ENGINE T7)."""
+    for leaf, num in zip(job.pipeline.leaves, job.inputs, strict=True):
+        commit = round.commits.get(round.rows, num)
+        if commit.state == "started":
+            return False, ""
+        if commit.state == "errored":
+            return False, f"input {leaf.repo}@{commit.id} failed: {commit.error}"
+    return True, ""
+
+
+def _finish(round: Round, pipeline: Pipeline) -> bool:
+    """End complete jobs in order; whether one failed, so that others must be expanded again."""
+    failed = False
+    while pipeline.jobs and pipeline.jobs[0].expanded and pipeline.jobs[0].pending == 0:
+        job = pipeline.jobs[0]
+        finishing.finish(round, job)
+        failed = failed or job.state != "SUCCESS"
+        if failed:
+            break
+    return failed

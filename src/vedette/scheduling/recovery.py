@@ -1,0 +1,129 @@
+"""The scheduler's memory, made from rows: at start, and after a round that failed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from vedette.decide import expand, order, skip
+from vedette.metadata.store import Row, Rows
+from vedette.model.glob import compile_glob
+from vedette.model.inputs import Pfs, leaves
+from vedette.model.pipeline import PipelineSpec
+from vedette.model.work import Pool
+from vedette.scheduling.pipelines import read_spec, triggered_branch
+from vedette.scheduling.running import Base, Branch, Job, Leaf, Memory, Pipeline
+from vedette.versioning import repos
+
+
+class Runtimes(Protocol):
+    """Where a spec can run; see `vedette.launchers.runtimes`."""
+
+    def problem(self, spec: PipelineSpec) -> str | None:
+        """Why a spec cannot run here, with the way out; None if it can."""
+
+    def pool_of(self, spec: PipelineSpec) -> Pool:
+        """The pool that serves a spec that can run."""
+
+
+def load(rows: Rows, runtimes: Runtimes, now: int, workers: Memory | None = None) -> Memory:
+    """Read everything that is unfinished. Jobs are expanded anew; done datums are found done.
+
+    `workers` is the memory before: its workers live on, without their leases. Leases are numbered
+    from `now` (microseconds) on, so that none of an earlier run is ever given again.
+    """
+    memory = Memory()
+    memory.next_job = _next(rows.one("last_job_num"))
+    memory.next_datum = _next(rows.one("last_datum_num"))
+    memory.next_lease = now
+    if workers is not None:
+        memory.next_lease = max(memory.next_lease, workers.next_lease)
+        for worker in workers.workers.values():
+            worker.leases.clear()
+        memory.workers = workers.workers
+    for row in rows.all("pipelines"):
+        pipeline = make(rows, row, runtimes)
+        memory.pipelines[pipeline.name] = pipeline
+    sort(memory)
+    for repo, name, head in rows.all("branch_heads"):
+        if head is not None:
+            memory.planned[(repo, name)] = head
+    _jobs(rows, memory)
+    return memory
+
+
+def _next(row: Row | None) -> int:
+    return (row[0] if row else 0) + 1
+
+
+def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
+    """A pipeline from its row. One whose image is unknown is CRASHING, with the way out."""
+    spec, _ = read_spec(msgspec.json.decode(row[9]))
+    found = []
+    for index, leaf in enumerate(leaves(spec.input)):
+        assert isinstance(leaf, Pfs), "other leaves are refused at creation"
+        branch: Branch = (repos.get(rows, leaf.repo).id, triggered_branch(spec.name, leaf, index))
+        found.append(
+            Leaf(index, leaf.name, leaf.repo, branch, compile_glob(leaf.glob), leaf.reference)
+        )
+    pipeline = Pipeline(
+        id=row[0], name=row[1], version=row[4], spec=spec, salt=row[5],
+        code=skip.code_preimage(spec), repo=row[2], branch=row[3], created=row[6], leaves=found,
+        node=expand.number(spec.input), state=row[7], reason=row[8],
+    )  # fmt: skip
+    problem = runtimes.problem(spec)
+    if problem is None:
+        pipeline.pool = runtimes.pool_of(spec)
+    else:
+        pipeline.state, pipeline.reason = "CRASHING", problem
+    good = rows.one("good_job", pipeline=pipeline.id)
+    if good is not None:
+        inputs = tuple(msgspec.msgpack.decode(good[2]))
+        pipeline.good = Base(good[0], good[1], inputs, good[3])
+    return pipeline
+
+
+def sort(memory: Memory) -> None:
+    """Put the pipelines in the order of their data flow."""
+    pipelines = memory.pipelines.values()
+    reads = {p.name: {str(leaf.branch[0]) for leaf in p.leaves} for p in pipelines}
+    names = order.topological(reads, {p.name: str(p.repo) for p in pipelines})
+    memory.order = [memory.pipelines[name] for name in names]
+    memory.triggered = any(
+        isinstance(leaf, Pfs) and leaf.trigger is not None
+        for pipeline in memory.order
+        for leaf in leaves(pipeline.spec.input)
+    )
+    for depth, pipeline in enumerate(memory.order):
+        pipeline.depth = depth
+
+
+def _jobs(rows: Rows, memory: Memory) -> None:
+    by_id = {pipeline.id: pipeline for pipeline in memory.order}
+    plans: dict[str, int] = {}
+    for (
+        num,
+        name,
+        owner,
+        version,
+        commit,
+        commit_id,
+        _base,
+        inputs,
+        _state,
+        created,
+        started,
+    ) in rows.all("open_jobs"):
+        pipeline = by_id.get(owner)
+        if pipeline is None:
+            continue
+        plan = plans.setdefault(commit_id, len(plans) + 1)
+        job = Job(
+            num=num, id=name, pipeline=pipeline, version=version, commit=commit,
+            commit_id=commit_id, inputs=tuple(msgspec.msgpack.decode(inputs)), created=created,
+            plan=plan, started=started, fresh=False,
+        )  # fmt: skip
+        pipeline.jobs.append(job)
+        memory.planned[pipeline.output] = commit
+    memory.next_plan = len(plans) + 1

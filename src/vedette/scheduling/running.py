@@ -1,0 +1,235 @@
+"""What runs now: the scheduler's memory.
+
+Everything here is derived from rows and is rebuilt from them at start and after a round that
+failed (`vedette.scheduling.recovery`); the rows are the truth. Values marked `dirty` are written
+at the end of the round, once, in their final state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from vedette.decide.expand import Combination, Node
+from vedette.model.glob import Glob
+from vedette.model.pipeline import PipelineSpec
+from vedette.model.work import Pool, Result, TaskFile
+
+Branch = tuple[int, str]
+"""A repo's number and a branch's name."""
+
+
+@dataclass(slots=True)
+class Leaf:
+    """One leaf of a pipeline's input tree. `glob` is None for a leaf that has none."""
+
+    index: int
+    name: str
+    repo: str
+    branch: Branch
+    glob: Glob
+    reference: bool
+
+
+@dataclass(slots=True)
+class Pipeline:
+    """A pipeline and its unfinished jobs, oldest first.
+
+    `good` is the newest job that succeeded. `seconds` is a
+    running mean of what a datum takes. `retry_at` (microseconds) is when a crashing pipeline is
+    tried again; `probe` the number of the one datum that tries.
+    """
+
+    id: int
+    name: str
+    version: int
+    spec: PipelineSpec
+    salt: bytes
+    code: bytes
+    repo: int
+    branch: str
+    created: int
+    leaves: list[Leaf]
+    node: Node
+    state: str
+    good: Base | None = None
+    reason: str = ""
+    pool: Pool | None = None
+    jobs: deque[Job] = field(default_factory=deque)
+    seconds: float = 0.02
+    retry_at: int = 0
+    failures: int = 0
+    probe: int = 0
+    depth: int = 0
+
+    @property
+    def output(self) -> Branch:
+        """The branch that the pipeline writes."""
+        return (self.repo, self.branch)
+
+    @property
+    def code_key(self) -> str:
+        """The name of this version among all, for workers."""
+        return f"{self.name}:{self.version}:{self.salt.hex()[:8]}"
+
+
+@dataclass(slots=True, frozen=True)
+class Match:
+    """A datum's match in one leaf. `object` is None for a directory."""
+
+    leaf: int
+    path: str
+    object: bytes | None
+    size: int
+
+
+@dataclass(slots=True)
+class Datum:
+    """A datum that waits or runs for one or more jobs."""
+
+    num: int
+    key: bytes
+    ident: bytes
+    pipeline: Pipeline
+    version: int
+    job: int
+    matches: tuple[Match, ...]
+    order: tuple[int, int, int]
+    created: int
+    state: str = "queued"
+    fresh: bool = False
+    worker: str = ""
+    lease: int = 0
+    tries: int = 0
+    lost: int = 0
+    prior: bool = False
+    refs: bytes = b""
+    newest_references: bool = False
+    hint: str = ""
+    jobs: list[Job] = field(default_factory=list)
+    result: Result | None = None
+    encoded: bytes | None = None
+    finished: int | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Effect:
+    """What a job does with one identity.
+
+    `how`: "" while it waits, then run, cached, failed or recovered. `order` sorts the datums of a
+    job; `outputs` are (path, object, size).
+    """
+
+    datum: int
+    order: str
+    how: str
+    outputs: tuple[tuple[str, bytes, int], ...] = ()
+
+
+class Now(Protocol):
+    """The round in progress, for an expansion that lasts longer than one."""
+
+    round: Any
+
+
+@dataclass(slots=True)
+class Job:
+    """An unfinished job. `effects` by identity; `gone` identities left the inputs.
+
+    `base` is the job whose inputs this one was compared with, None for a full enumeration.
+    """
+
+    num: int
+    id: str
+    pipeline: Pipeline
+    version: int
+    commit: int
+    commit_id: str
+    inputs: tuple[int, ...]
+    created: int
+    plan: int
+    state: str = "CREATED"
+    base: Base | None = None
+    started: int | None = None
+    finished: int | None = None
+    reason: str = ""
+    total: int = 0
+    processed: int = 0
+    skipped: int = 0
+    failed: int = 0
+    recovered: int = 0
+    download: int = 0
+    upload: int = 0
+    pending: int = 0
+    full: bool = False
+    expanded: bool = False
+    expansion: Iterator[Combination] | None = None
+    now: Now | None = None
+    salt: bytes = b""
+    effects: dict[bytes, Effect] = field(default_factory=dict)
+    gone: set[bytes] = field(default_factory=set)
+    forced: set[int] = field(default_factory=set)
+    fresh: bool = True
+    dirty: bool = True
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has reached its last state."""
+        return self.state in ("SUCCESS", "FAILURE", "KILLED", "UNRUNNABLE")
+
+
+@dataclass(slots=True)
+class Base:
+    """What a job is compared with: the inputs and the count of an earlier one."""
+
+    num: int
+    version: int
+    inputs: tuple[int, ...]
+    total: int
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker that serves one pool. `seen` is when it last spoke (microseconds)."""
+
+    name: str
+    pool: str
+    seen: int
+    leases: dict[int, int] = field(default_factory=dict)
+    room: int = 0
+    busy: float = 0.0
+
+
+@dataclass(slots=True)
+class Memory:
+    """All of it."""
+
+    pipelines: dict[str, Pipeline] = field(default_factory=dict)
+    order: list[Pipeline] = field(default_factory=list)
+    planned: dict[Branch, int] = field(default_factory=dict)
+    datums: dict[int, Datum] = field(default_factory=dict)
+    by_key: dict[bytes, Datum] = field(default_factory=dict)
+    ready: dict[str, list[tuple[tuple[int, int, int], int]]] = field(default_factory=dict)
+    workers: dict[str, Worker] = field(default_factory=dict)
+    hints: dict[str, str] = field(default_factory=dict)
+    trees: dict[tuple[int, str], tuple[TaskFile, ...]] = field(default_factory=dict)
+    next_job: int = 1
+    next_datum: int = 1
+    next_plan: int = 1
+    next_lease: int = 1
+    next_trigger: int = 0
+    triggered: bool = False
+
+    def hint(self, commit_id: str, worker: str) -> None:
+        """Remember who worked last for a global id, and so has its pictures in memory."""
+        self.hints.pop(commit_id, None)
+        self.hints[commit_id] = worker
+        if len(self.hints) > 2048:
+            del self.hints[next(iter(self.hints))]
+
+    def by_id(self, pipeline: int) -> Pipeline | None:
+        """The pipeline with this number."""
+        return next((p for p in self.order if p.id == pipeline), None)

@@ -1,0 +1,104 @@
+"""The server as a worker in the same process sees it (`vedette.model.work.Source`)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from vedette.metadata.store import MetadataStore
+from vedette.model.ids import ObjectId
+from vedette.model.work import Code, Result, Task
+from vedette.objects.store import ObjectStore
+from vedette.scheduling import leasing
+from vedette.scheduling.rounds import Round
+from vedette.scheduling.running import Worker
+from vedette.versioning import contents
+from vedette.versioning.contents import Prepared
+
+
+class Rounds(Protocol):
+    """What the source needs of the loop."""
+
+    store: MetadataStore
+    objects: ObjectStore
+
+    def enter(self, work: Callable[[Round], Any], durable: bool = False) -> Future[Any]:
+        """Do something in the next round."""
+
+    def claim(self, worker: str, room: int) -> Future[list[Task]]:
+        """Ask for tasks."""
+
+    def beat(self, worker: str) -> None:
+        """A worker says that it lives."""
+
+    def code(self, key: str) -> Code:
+        """The pipeline version that a task names."""
+
+
+class LocalSource:
+    """A source over the loop and the stores of this process."""
+
+    def __init__(self, loop: Rounds) -> None:
+        self._loop = loop
+        self._put: dict[bytes, Prepared] = {}
+        self._lock = threading.Lock()
+
+    def register(self, worker: str, pool: str) -> None:
+        """Make a worker known."""
+
+        def work(round: Round) -> None:
+            round.memory.workers[worker] = Worker(worker, pool, round.now)
+
+        self._loop.enter(work)
+
+    def claim(self, worker: str, room: int) -> Future[list[Task]]:
+        """Ask for up to `room` tasks."""
+        return self._loop.claim(worker, room)
+
+    def report(self, worker: str, results: Sequence[Result]) -> Future[list[int]]:
+        """Hand in results. What they bring along is hashed and written here, in this thread."""
+        stored = [self._prepare(result) for result in results]
+        return self._loop.enter(
+            lambda round: leasing.report(round, worker, results, stored), durable=True
+        )
+
+    def _prepare(self, result: Result) -> list[Prepared]:
+        found = []
+        for output in result.outputs:
+            if output.data is not None:
+                found.append(contents.prepare(self._loop.objects, output.data))
+            else:
+                with self._lock:
+                    kept = self._put.pop(output.object, None)
+                if kept is not None:
+                    found.append(kept)
+        return found
+
+    def heartbeat(self, worker: str) -> Future[list[int]]:
+        """Say that the worker lives."""
+        self._loop.beat(worker)
+        future: Future[list[int]] = Future()
+        future.set_result([])
+        return future
+
+    def release(self, worker: str, reason: str) -> Future[None]:
+        """The worker has gone."""
+        return self._loop.enter(lambda round: leasing.release(round, worker, reason))
+
+    def code(self, key: str) -> Code:
+        """The pipeline version that a task names."""
+        return self._loop.code(key)
+
+    def read(self, object_id: bytes) -> bytes:
+        """An object's bytes, verified."""
+        with self._loop.store.read() as rows:
+            return contents.read(rows, self._loop.objects, ObjectId(object_id))
+
+    def put(self, data: bytes) -> bytes:
+        """Store a large output."""
+        kept = contents.prepare(self._loop.objects, data)
+        with self._lock:
+            self._put[kept.id] = kept
+        return kept.id

@@ -1,0 +1,82 @@
+"""A leased datum in the words that a worker understands."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from vedette.metadata.store import Rows
+from vedette.model.errors import NotFound
+from vedette.model.work import Code, Task, TaskFile, TaskInput
+from vedette.scheduling.rounds import Round
+from vedette.scheduling.running import Datum, Job, Leaf, Match, Pipeline
+from vedette.versioning import files
+from vedette.versioning.commits import CommitRow
+
+_PAGE = 1000
+
+
+def task_of(round: Round, datum: Datum) -> Task:
+    """The task of a datum that has just been leased, for the first of the jobs that need it."""
+    job = datum.jobs[0]
+    return Task(
+        datum=datum.num, lease=datum.lease, id=datum.ident.hex(), code=datum.pipeline.code_key,
+        job=job.id, commit=job.commit_id, attempt=datum.tries + 1,
+        inputs=tuple(map(partial(_input, round, datum, job), datum.matches)),
+    )  # fmt: skip
+
+
+def _input(round: Round, datum: Datum, job: Job, match: Match) -> TaskInput:
+    leaf = datum.pipeline.leaves[match.leaf]
+    commit = _commit(round, datum, job, leaf)
+    if match.object is not None and not leaf.reference:
+        found: tuple[TaskFile, ...] = (TaskFile(match.path, match.object, match.size),)
+    else:
+        found = _files(round, commit, match.path)
+    return TaskInput(leaf.name, leaf.repo, leaf.branch[1], commit.id, match.path, found)
+
+
+def _commit(round: Round, datum: Datum, job: Job, leaf: Leaf) -> CommitRow:
+    """The commit of an input; after a crash a reference is read where it stands now (C3)."""
+    planned = round.commits.get(round.rows, job.inputs[leaf.index])
+    if leaf.reference and datum.newest_references:
+        row = round.rows.one("branch_head", repo=leaf.branch[0], name=leaf.branch[1])
+        if row is not None and row[0] is not None and row[0] > planned.num:
+            return round.commits.get(round.rows, row[0])
+    return planned
+
+
+def _files(round: Round, commit: CommitRow, path: str) -> tuple[TaskFile, ...]:
+    """All files at or below a path; the same question comes with every picture."""
+    known = round.memory.trees.get((commit.num, path))
+    if known is not None:
+        return known
+    found: list[TaskFile] = []
+    after = ""
+    while True:
+        page = files.walk(round.rows, commit, path, after=after, limit=_PAGE)
+        found += [TaskFile(file.path, file.object, file.size) for file in page]
+        if len(page) < _PAGE:
+            break
+        after = page[-1].path
+    result = tuple(found)
+    if len(result) <= 64:
+        if len(round.memory.trees) > 256:
+            round.memory.trees.clear()
+        round.memory.trees[(commit.num, path)] = result
+    return result
+
+
+def code_of(rows: Rows, pipeline: Pipeline) -> Code:
+    """What a worker needs to know of a pipeline version. Raises NotFound for a missing secret."""
+    if pipeline.pool is None:
+        raise NotFound(f"pipeline {pipeline.name} has no workers: {pipeline.reason}")
+    secrets: dict[str, dict[str, str]] = {}
+    for mount in pipeline.spec.transform.secrets:
+        values: dict[str, bytes] = dict(rows.all("secret_values", name=mount.name))
+        if not values:
+            raise NotFound(f"pipeline {pipeline.name}: secret {mount.name} does not exist")
+        secrets[mount.name] = {key: bytes(value).decode() for key, value in values.items()}
+    return Code(
+        key=pipeline.code_key, pool=pipeline.pool.key, pipeline=pipeline.name,
+        version=pipeline.version, spec=pipeline.spec, secrets=secrets,
+    )  # fmt: skip
