@@ -16,9 +16,7 @@ def base(runtime: Runtime) -> dict[str, str]:
     """What every program of a runtime finds: its tools, `python` always among them."""
     path = ":".join([*runtime.path, view.python_folder(), view.SEARCH])
     env = {"PATH": path, "HOME": view.DEFAULT_WORKDIR, "LANG": "C.UTF-8"}
-    forwarded = view.forwarded_python_path()
-    if forwarded:
-        env["PYTHONPATH"] = forwarded
+    env["PYTHONPATH"] = view.python_path()
     env.update(runtime.env)
     return env
 

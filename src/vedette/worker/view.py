@@ -48,12 +48,10 @@ def source_folders() -> list[str]:
     return found
 
 
-def forwarded_python_path() -> str:
-    """`PYTHONPATH` for user code: that of the server, as far as user code can see it."""
-    given = os.environ.get("PYTHONPATH", "")
-    visible = source_folders()
-    entries = [os.path.abspath(entry) for entry in given.split(":") if entry]
-    return ":".join(entry for entry in entries if entry in visible)
+def python_path() -> str:
+    """`PYTHONPATH` for user code: the source folders that Python would not find by itself."""
+    own = (f"{sys.prefix}/", f"{sys.base_prefix}/")
+    return ":".join(folder for folder in source_folders() if not folder.startswith(own))
 
 
 def layout(
