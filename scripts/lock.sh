@@ -13,10 +13,11 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 # Wheels must be there for every version of Python that we name, or set-up would fail on one of them.
+# pip is asked, not uv: it is what set-up uses, and it obeys upper bounds on Python's version.
 installable() {
     for version in 3.11 3.12 3.13; do
-        .venv/bin/uv pip install --quiet --dry-run --no-deps --only-binary :all: --require-hashes \
-            --python-version "$version" --python-platform linux --target "$scratch" -r "$1"
+        .venv/bin/python -m pip install -qq --dry-run --no-deps --only-binary :all: --require-hashes \
+            --python-version "$version" --target "$scratch" -r "$1"
     done
 }
 

@@ -132,5 +132,5 @@ def _grid(scene: Pixels) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return rows, columns
 
 
-def _bytes(values: NDArray[np.floating]) -> Pixels:
+def _bytes(values: NDArray[np.generic]) -> Pixels:
     return np.asarray(np.clip(values, 0.0, 255.0), np.uint8)
