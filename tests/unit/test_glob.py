@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -266,7 +268,8 @@ def test_the_machine_and_the_regular_expression_agree(pattern: str, path: str) -
 
 @given(PATTERNS.filter(_compiles), PATHS)
 def test_wcmatch_agrees_on_every_pattern_that_it_knows(pattern: str, path: str) -> None:
-    assume("**" not in pattern and "(" not in pattern.replace("@(", "").replace("?(", ""))
+    assume("**" not in pattern and not re.search(r"(?<![@?*+!])\(", pattern))
+    assume("!(" not in pattern or "{" not in pattern)  # wcmatch expands braces first, as a shell
     flags = wcglob.EXTGLOB | wcglob.BRACE | wcglob.DOTGLOB | wcglob.FORCEUNIX
     expected = wcglob.globmatch(path, pattern, flags=flags)
     assert (compile_glob(pattern).match(path) is not None) == expected

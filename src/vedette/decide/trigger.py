@@ -13,7 +13,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     """What a trigger looks at: the followed branch since the triggered one last moved.
 
     `commits` and `bytes` came since then; `moved` is None if it never has. `tick` is the first
-    time of `cron_spec` after `moved`, for triggers that have one.
+    time of `cron_spec` after `moved`, for triggers that have one; None if it has no more.
     """
 
     now: datetime
@@ -46,6 +46,8 @@ def decide(trigger: Trigger, facts: Facts) -> Move | Wait | Nothing:
         return Nothing()
     counted = _counted(trigger, facts)
     timed = _timed(trigger, facts)
+    if trigger.cron_spec and facts.tick is None:
+        counted.append(False)
     if not counted and not timed:
         return Move()
     late = [time for time in timed if time > facts.now]
