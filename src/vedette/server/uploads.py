@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 
+from vedette.client.tar import Entries
 from vedette.model.errors import TooLarge
 from vedette.model.paths import clean
 from vedette.objects.store import ObjectStore
 from vedette.server.call import limited
 from vedette.server.site import Site
-from vedette.server.tar import Entries
 from vedette.versioning.contents import Prepared, prepare, prepare_stream
 
 # Hashing and staging 100 KB costs some 50 us, a thread's hand-over as much: small bodies stay here.

@@ -1,0 +1,56 @@
+"""Every command: where it is, and what it does in a line. Nothing else is loaded to list them."""
+
+from __future__ import annotations
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("serve:serve", "Run a server in the foreground"),
+    "version": ("server:version", "Show the versions of this program and of the server"),
+    "wait": ("server:wait", "Wait until nothing is left to do, or until a commit is done with"),
+    "status": ("server:status", "Show the server and the services of its applications"),
+    "create-repo": ("repos:create_repo", "Create a repo"),
+    "list-repo": ("repos:list_repo", "List all repos"),
+    "inspect-repo": ("repos:inspect_repo", "Show one repo"),
+    "delete-repo": ("repos:delete_repo", "Delete a repo with its history"),
+    "create-branch": ("repos:create_branch", "Create a branch, or move it to another commit"),
+    "list-branch": ("repos:list_branch", "List the branches of a repo"),
+    "delete-branch": ("repos:delete_branch", "Delete a branch; its commits stay"),
+    "start-commit": ("commits:start_commit", "Open a commit on a branch"),
+    "finish-commit": ("commits:finish_commit", "Finish an open commit"),
+    "list-commit": ("commits:list_commit", "List commits of a repo, or all of a global id"),
+    "inspect-commit": ("commits:inspect_commit", "Show one commit"),
+    "flush-commit": ("commits:flush_commit", "Wait for all jobs that a commit causes"),
+    "put-file": ("put:put_file", "Write files into a repo"),
+    "get-file": ("files:get_file", "Read a file, or with -r all below a directory"),
+    "list-file": ("files:list_file", "List a directory"),
+    "glob-file": ("files:glob_file", "List files and directories that match a pattern"),
+    "inspect-file": ("files:inspect_file", "Show one file or directory"),
+    "copy-file": ("files:copy_file", "Copy files between repos; no bytes are moved"),
+    "delete-file": ("files:delete_file", "Remove a file, or a directory with all below it"),
+    "create-pipeline": ("pipelines:create_pipeline", "Create pipelines from their specs"),
+    "update-pipeline": ("pipelines:update_pipeline", "Give pipelines new specs"),
+    "validate-pipeline": ("pipelines:validate_pipeline", "Check specs without a server"),
+    "list-pipeline": ("pipelines:list_pipeline", "List all pipelines"),
+    "inspect-pipeline": ("pipelines:inspect_pipeline", "Show one pipeline"),
+    "delete-pipeline": ("pipelines:delete_pipeline", "Delete a pipeline and its repo"),
+    "list-job": ("jobs:list_job", "List jobs, newest first"),
+    "inspect-job": ("jobs:inspect_job", "Show one job"),
+    "stop-job": ("jobs:stop_job", "End a job; nothing of it is committed"),
+    "list-datum": ("jobs:list_datum", "List the datums of a job"),
+    "inspect-datum": ("jobs:inspect_datum", "Show one datum"),
+    "restart-datum": ("jobs:restart_datum", "Run a datum again"),
+    "get-logs": ("jobs:get_logs", "Show what user code wrote"),
+    "create-token": ("secrets:create_token", "Create a token; it is shown this once"),
+    "list-token": ("secrets:list_token", "List tokens, without their secret parts"),
+    "revoke-token": ("secrets:revoke_token", "Revoke a token"),
+    "create-secret": ("secrets:create_secret", "Set the values of a secret"),
+    "list-secret": ("secrets:list_secret", "List names and keys of secrets"),
+    "delete-secret": ("secrets:delete_secret", "Delete a secret"),
+}
+
+# Words of other releases for the same thing.
+ALIASES = {
+    "logs": "get-logs",
+    "wait-commit": "flush-commit",
+    "set-branch": "create-branch",
+    "create-commit": "start-commit",
+}

@@ -1,0 +1,114 @@
+"""Commands on commits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import click
+
+from vedette.cli import shown
+from vedette.cli.session import commit_of, connected, place, raw_option
+from vedette.client import Client
+from vedette.model.errors import Invalid
+from vedette.model.files import CommitInfo
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@click.command("start-commit")
+@click.argument("where", nargs=-1, metavar="REPO BRANCH | REPO@BRANCH")
+@click.option("-m", "--message", "--description", "description", default="", help="What for.")
+@connected
+async def start_commit(client: Client, where: tuple[str, ...], description: str) -> None:
+    """Open a commit on a branch and print its id."""
+    repo, branch, _ = place(where)
+    print((await client.start_commit(repo, branch, description)).id)
+
+
+@click.command("finish-commit")
+@click.argument("where", nargs=-1, metavar="REPO COMMIT | REPO@COMMIT")
+@connected
+async def finish_commit(client: Client, where: tuple[str, ...]) -> None:
+    """Finish an open commit, named by its branch or id."""
+    await client.finish_commit(*commit_of(where))
+
+
+@click.command("list-commit")
+@click.argument("where", nargs=-1, metavar="REPO [BRANCH] | REPO@BRANCH | ID")
+@click.option("-n", "--number", type=click.IntRange(1), help="At most so many.")
+@raw_option
+@connected
+async def list_commit(
+    client: Client, where: tuple[str, ...], number: int | None, raw: bool
+) -> None:
+    """List commits of a repo, newest first, or all that share a global id."""
+    if len(where) == 1 and _ID.fullmatch(where[0]):
+        found = await client.commits_of(where[0])
+    else:
+        repo, branch = _repo_and_branch(where)
+        found = []
+        while page := await client.list_commit(
+            repo,
+            branch,
+            before=found[-1].number if found else None,
+            limit=min(number or 1000, 1000),
+        ):
+            found += page
+            if number is not None and len(found) >= number:
+                break
+        found = found[:number]
+    _show(found, raw)
+
+
+@click.command("inspect-commit")
+@click.argument("where", nargs=-1, metavar="REPO COMMIT | REPO@COMMIT")
+@raw_option
+@connected
+async def inspect_commit(client: Client, where: tuple[str, ...], raw: bool) -> None:
+    """Show one commit; COMMIT is a branch, an id or an ancestor such as master^2."""
+    shown.details(await client.inspect_commit(*commit_of(where)), as_raw=raw)
+
+
+@click.command("flush-commit")
+@click.argument("where", nargs=-1, metavar="REPO@COMMIT | REPO/COMMIT | ID", required=True)
+@click.option("--timeout", type=float, default=3600.0, help="Give up after so many seconds.")
+@raw_option
+@connected
+async def flush_commit(client: Client, where: tuple[str, ...], timeout: float, raw: bool) -> None:
+    """Wait for all jobs that commits cause, and list what they made."""
+    found: list[CommitInfo] = []
+    for word in where:
+        identity = word
+        if not _ID.fullmatch(word):
+            identity = (await client.inspect_commit(*commit_of((word,)))).id
+        found += (await client.flush_commit(identity, timeout)).commits
+    _show(found, raw)
+
+
+def _repo_and_branch(where: tuple[str, ...]) -> tuple[str, str]:
+    if len(where) == 1 and "@" not in where[0]:
+        return where[0], ""
+    if not where:
+        raise Invalid("name a repo, or a global id")
+    return place(where)[:2]
+
+
+def _show(commits: Iterable[CommitInfo], raw: bool) -> None:
+    if raw:
+        shown.raw(commits)
+        return
+    shown.table(
+        ("REPO", "ID", "PARENT", "STARTED", "DURATION", "SIZE"),
+        (
+            (
+                commit.repo,
+                commit.id,
+                commit.parent or "<none>",
+                shown.age(commit.started),
+                shown.duration(commit.started, commit.finished),
+                shown.size(commit.size) if commit.state != "started" else "-",
+            )
+            for commit in commits
+        ),
+    )

@@ -1,0 +1,139 @@
+"""Commands on jobs, datums and logs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from vedette.cli import shown
+from vedette.cli.session import connected, raw_option
+from vedette.client import Client
+from vedette.model.errors import Invalid
+from vedette.model.job import DatumInfo, JobInfo
+
+_PAGE = 1000
+
+
+@click.command("list-job")
+@click.option("-p", "--pipeline", default="", help="Of one pipeline only.")
+@click.option(
+    "-n", "--number", type=click.IntRange(1, 10_000), default=100, help="So many at most."
+)
+@raw_option
+@connected
+async def list_job(client: Client, pipeline: str, number: int, raw: bool) -> None:
+    """List jobs, newest first."""
+    jobs = await client.list_job(pipeline, limit=number)
+    if raw:
+        shown.raw(jobs)
+        return
+    columns = (
+        "ID", "OUTPUT COMMIT", "STARTED", "DURATION", "RESTART", "PROGRESS", "DL", "UL", "STATE"
+    )  # fmt: skip
+    shown.table(columns, map(_job, jobs))
+
+
+def _job(job: JobInfo) -> tuple[object, ...]:
+    return (
+        job.id,
+        f"{job.pipeline}/{job.commit}",
+        shown.age(job.started or job.created),
+        shown.duration(job.started or job.created, job.finished),
+        job.restarts,
+        f"{job.processed} + {job.skipped} / {job.total}",
+        shown.size(job.download),
+        shown.size(job.upload),
+        f"{job.state}: {job.reason}" if job.reason else job.state,
+    )
+
+
+@click.command("inspect-job")
+@click.argument("job")
+@raw_option
+@connected
+async def inspect_job(client: Client, job: str, raw: bool) -> None:
+    """Show one job."""
+    shown.details(await client.inspect_job(job), as_raw=raw)
+
+
+@click.command("stop-job")
+@click.argument("job")
+@connected
+async def stop_job(client: Client, job: str) -> None:
+    """End a job; nothing of it is committed."""
+    await client.stop_job(job)
+
+
+@click.command("list-datum")
+@click.argument("job", required=False)
+@click.option("-p", "--pipeline", default="", help="With --failed: of one pipeline only.")
+@click.option("--failed", is_flag=True, help="Datums that failed, of any job.")
+@raw_option
+@connected
+async def list_datum(
+    client: Client, job: str | None, pipeline: str, failed: bool, raw: bool
+) -> None:
+    """List the datums of a job, or those that failed."""
+    if bool(job) == failed:
+        raise Invalid("name one job, or use --failed")
+    found: list[DatumInfo] = []
+    while True:
+        after = found[-1].number if found else 0
+        page = (
+            await client.list_datum(job, after=after, limit=_PAGE)
+            if job
+            else await client.failed_datums(pipeline, after=after, limit=_PAGE)
+        )
+        found += page
+        if len(page) < _PAGE:
+            break
+    if raw:
+        shown.raw(found)
+        return
+    rows = (
+        (d.number, ", ".join(f.path for f in d.inputs), f"{d.seconds:.2f}s", d.state, d.reason)
+        for d in found
+    )
+    shown.table(("NUMBER", "FILES", "TIME", "STATE", "REASON"), rows)
+
+
+@click.command("inspect-datum")
+@click.argument("words", nargs=-1, required=True, metavar="[JOB] DATUM")
+@raw_option
+@connected
+async def inspect_datum(client: Client, words: tuple[str, ...], raw: bool) -> None:
+    """Show one datum, by number or id."""
+    if len(words) > 2:
+        raise Invalid("name one datum, by number or id")
+    shown.details(await client.inspect_datum(words[-1]), as_raw=raw)
+
+
+@click.command("restart-datum")
+@click.argument("datum", type=click.IntRange(1))
+@connected
+async def restart_datum(client: Client, datum: int) -> None:
+    """Run a datum again, named by its number."""
+    await client.restart_datum(datum)
+
+
+@click.command("get-logs")
+@click.option("-p", "--pipeline", default="", help="Of a pipeline.")
+@click.option("-j", "--job", default="", help="Of a job.")
+@click.option("--datum", default="", help="Of a datum, by number or id.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as lines come.")
+@raw_option
+@connected
+async def get_logs(
+    client: Client, pipeline: str, job: str, datum: str, follow: bool, raw: bool
+) -> None:
+    """Show what user code wrote."""
+    if not (pipeline or job or datum):
+        raise Invalid("say whose logs: --pipeline, --job or --datum")
+    async for line in client.logs(pipeline=pipeline, job=job, datum=datum, follow=follow):
+        if raw:
+            shown.raw([line])
+        else:
+            print(line.text)
+        if follow:
+            sys.stdout.flush()

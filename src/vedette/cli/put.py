@@ -1,0 +1,212 @@
+"""`put-file`: files, folders, standard input and web addresses into a repo (ENGINE P2, P3)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tarfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from vedette.cli.session import connected, place
+from vedette.client import Client
+from vedette.model.errors import Invalid, NotFound, VedetteError
+from vedette.model.paths import clean
+
+_PIECE = 1 << 20
+_WHOLE = 4 << 20
+
+
+class Source(NamedTuple):
+    """One file to put: where it goes and where it comes from."""
+
+    path: str
+    origin: str
+
+
+@click.command("put-file")
+@click.argument("where", nargs=-1, metavar="REPO BRANCH [PATH] | REPO@BRANCH[:PATH]")
+@click.option("-f", "--file", "files", multiple=True, metavar="SRC",
+              help="A file, - for standard input, a web address, or with -r a folder.")  # fmt: skip
+@click.option("-i", "--input-file", metavar="LIST", help="Read sources from a file, one a line.")
+@click.option("-r", "--recursive", is_flag=True, help="Put all that is below a folder.")
+@click.option("-a", "--append", is_flag=True, help="Add to what is there instead of replacing it.")
+@click.option("-o", "--overwrite", is_flag=True, help="Replace what is there (the default).")
+@click.option("-c", "--commit", is_flag=True, help="Accepted: a put makes its own commit anyway.")
+@click.option("-p", "--parallelism", type=click.IntRange(1), default=10,
+              help="Accepted: files are sent in one stream.")  # fmt: skip
+@click.option("--full-path", is_flag=True, help="Without PATH: keep the whole path of SRC.")
+@click.option("--compat", type=click.Choice(["1.x"]), help="1.x: append, as that release did.")
+@connected
+async def put_file(
+    client: Client,
+    where: tuple[str, ...],
+    files: tuple[str, ...],
+    input_file: str | None,
+    recursive: bool,
+    append: bool,
+    overwrite: bool,
+    commit: bool,
+    parallelism: int,
+    full_path: bool,
+    compat: str | None,
+) -> None:
+    """Write files into a branch: into its open commit if it has one, else as one new commit."""
+    repo, branch, path = place(where)
+    origins = [*files, *_listed(input_file)] or ["-"]
+    sources = list(_sources(origins, path, recursive=recursive, full_path=full_path))
+    if not sources:
+        raise NotFound(f"there is no file below {', '.join(origins)}")
+    adds = append or (compat == "1.x" and not overwrite)
+    if len(sources) == 1:
+        await _put_one(client, repo, branch, sources[0], adds)
+    else:
+        await client.put_tar(repo, branch, _tar(sources), append=adds)
+
+
+def _listed(input_file: str | None) -> list[str]:
+    if input_file is None:
+        return []
+    text = sys.stdin.read() if input_file == "-" else Path(input_file).read_text(encoding="utf-8")
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _sources(
+    origins: Sequence[str], path: str | None, *, recursive: bool, full_path: bool
+) -> Iterator[Source]:
+    """Where each file goes. A path that ends in a slash, or serves many, is a directory."""
+    into = path is not None and (path.endswith("/") or len(origins) > 1 or not path)
+    for origin in origins:
+        if origin == "-":
+            if path is None or into:
+                raise Invalid("standard input has no name: give the PATH it shall have")
+            yield Source(path, origin)
+            continue
+        name = _name(origin, full_path)
+        if _is_address(origin):
+            yield Source(_target(path, name, into), origin)
+        elif Path(origin).is_dir():
+            if not recursive:
+                raise Invalid(f"{origin} is a folder: use -r to put all that is below it")
+            base = name if path is None else path
+            for relative in _below(Path(origin)):
+                yield Source(f"{base.rstrip('/')}/{relative}", str(Path(origin) / relative))
+        elif Path(origin).exists():
+            yield Source(_target(path, name, into), origin)
+        else:
+            raise NotFound(f"no file {origin}: name one that is there")
+
+
+def _name(origin: str, full_path: bool) -> str:
+    if _is_address(origin):
+        parts = urlsplit(origin)
+        whole = unquote(parts.netloc + parts.path if full_path else parts.path)
+        name = whole.strip("/") if full_path else whole.rstrip("/").rpartition("/")[2]
+        if not name:
+            raise Invalid(f"{origin} ends without a file name: give the PATH it shall have")
+        return name
+    if full_path:
+        return os.path.normpath(origin).lstrip("/.")
+    return Path(origin).resolve().name if origin in (".", "..") else Path(origin).name
+
+
+def _target(path: str | None, name: str, into: bool) -> str:
+    if path is None:
+        return name
+    return f"{path.rstrip('/')}/{name}" if into else path
+
+
+def _is_address(origin: str) -> bool:
+    return origin.startswith(("http://", "https://"))
+
+
+def _below(folder: Path) -> Iterator[str]:
+    for where, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            file = Path(where) / name
+            if file.is_file():
+                yield file.relative_to(folder).as_posix()
+
+
+async def _put_one(client: Client, repo: str, branch: str, source: Source, append: bool) -> None:
+    path = clean(source.path)
+    if source.origin == "-":
+        await client.put_file(repo, branch, path, _read(sys.stdin.buffer), append=append)
+    elif _is_address(source.origin):
+        await client.put_file(repo, branch, path, _fetched(source.origin), append=append)
+    else:
+        with Path(source.origin).open("rb") as file:
+            if os.fstat(file.fileno()).st_size <= _WHOLE:
+                await client.put_file(repo, branch, path, file.read(), append=append)
+            else:
+                await client.put_file(repo, branch, path, _read(file), append=append)
+
+
+async def _read(file: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := file.read(_PIECE):
+        yield piece
+
+
+async def _fetched(address: str) -> AsyncIterator[bytes]:
+    import httpx2
+
+    try:
+        async with (
+            httpx2.AsyncClient(follow_redirects=True, timeout=60.0) as web,
+            web.stream("GET", address) as answer,
+        ):
+            if answer.status_code != 200:
+                raise NotFound(f"{address} answers {answer.status_code} {answer.reason_phrase}")
+            async for piece in answer.aiter_bytes():
+                yield piece
+    except httpx2.HTTPError as error:
+        raise VedetteError(f"{address} cannot be read: {error or type(error).__name__}") from None
+
+
+async def _tar(sources: Sequence[Source]) -> AsyncIterator[bytes]:
+    """All sources as one tar stream, in pieces of about a megabyte."""
+    held: list[bytes] = []
+    size = 0
+    for source in sources:
+        name = clean(source.path).lstrip("/")
+        if _is_address(source.origin):
+            parts = [b"".join([piece async for piece in _fetched(source.origin)])]
+            length = len(parts[0])
+            contents: Iterator[bytes] = iter(parts)
+        else:
+            file = Path(source.origin)
+            length = file.stat().st_size
+            contents = _exactly(file, length)
+        held.append(header(name, length))
+        for piece in contents:
+            held.append(piece)
+            size += len(piece)
+            if size >= _PIECE:
+                yield b"".join(held)
+                held, size = [], 0
+        held.append(bytes(-length % tarfile.BLOCKSIZE))
+    yield b"".join(held) + bytes(2 * tarfile.BLOCKSIZE)
+
+
+def header(name: str, size: int) -> bytes:
+    """The tar header of a file."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
+def _exactly(path: Path, length: int) -> Iterator[bytes]:
+    """A file's bytes. One that changes its size meanwhile would spoil the stream: refused."""
+    left = length
+    with path.open("rb") as file:
+        while left:
+            piece = file.read(min(_PIECE, left))
+            if not piece:
+                raise Invalid(f"{path} became shorter while it was read: put it again")
+            left -= len(piece)
+            yield piece

@@ -1,0 +1,85 @@
+"""Commands on tokens and secrets."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from vedette.cli import shown
+from vedette.cli.session import connected, raw_option
+from vedette.client import Client
+from vedette.model.errors import Invalid
+
+
+@click.command("create-token")
+@click.argument("label", default="")
+@click.option("--scope", default="admin", show_default=True, help="admin, service or device:NAME.")
+@raw_option
+@connected
+async def create_token(client: Client, label: str, scope: str, raw: bool) -> None:
+    """Create a token and print it; it is shown this once."""
+    made = await client.create_token(label, scope)
+    if raw:
+        shown.raw([made])
+    else:
+        print(made.token)
+
+
+@click.command("list-token")
+@raw_option
+@connected
+async def list_token(client: Client, raw: bool) -> None:
+    """List tokens, without their secret parts."""
+    tokens = await client.list_token()
+    if raw:
+        shown.raw(tokens)
+        return
+    rows = (
+        (t.id, t.label, t.scope, shown.age(t.created), shown.age(t.revoked)) for t in tokens
+    )  # fmt: skip
+    shown.table(("ID", "LABEL", "SCOPE", "CREATED", "REVOKED"), rows)
+
+
+@click.command("revoke-token")
+@click.argument("token", metavar="ID")
+@connected
+async def revoke_token(client: Client, token: str) -> None:
+    """Revoke a token, at once and for good."""
+    await client.revoke_token(token)
+
+
+@click.command("create-secret")
+@click.argument("name")
+@click.argument("pairs", nargs=-1, metavar="KEY=VALUE ... (KEY=- reads standard input)")
+@connected
+async def create_secret(client: Client, name: str, pairs: tuple[str, ...]) -> None:
+    """Set the values of a secret; they replace all that it had."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise Invalid(f"{key!r}: write KEY=VALUE")
+        values[key] = sys.stdin.read().rstrip("\n") if value == "-" else value
+    await client.put_secret(name, values)
+
+
+@click.command("list-secret")
+@raw_option
+@connected
+async def list_secret(client: Client, raw: bool) -> None:
+    """List names and keys of secrets."""
+    secrets = await client.list_secret()
+    if raw:
+        shown.raw(secrets)
+        return
+    rows = ((s.name, ", ".join(s.keys), shown.age(s.created)) for s in secrets)
+    shown.table(("NAME", "KEYS", "CREATED"), rows)
+
+
+@click.command("delete-secret")
+@click.argument("name")
+@connected
+async def delete_secret(client: Client, name: str) -> None:
+    """Delete a secret."""
+    await client.delete_secret(name)

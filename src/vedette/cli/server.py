@@ -1,0 +1,67 @@
+"""Commands on the server as a whole."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from vedette import __version__
+from vedette.cli import shown
+from vedette.cli.session import commit_of, connected, raw_option
+from vedette.client import Client
+from vedette.model.errors import Invalid
+
+
+@click.command("version")
+@click.option("--client-only", is_flag=True, help="Do not ask the server.")
+@raw_option
+@click.pass_context
+def version(ctx: click.Context, client_only: bool, raw: bool) -> None:
+    """Show the versions of this program and of the server; fails when none answers."""
+    rows = [("vedette", __version__)]
+    try:
+        if not client_only:
+            rows.append(("server", _asked()))
+    finally:
+        if raw:
+            shown.raw([dict(rows)])
+        else:
+            shown.table(("COMPONENT", "VERSION"), rows)
+
+
+@connected
+async def _asked(client: Client) -> str:
+    return (await client.version()).version
+
+
+@click.command("status")
+@raw_option
+@connected
+async def status(client: Client, raw: bool) -> None:
+    """Show the server and the services of its applications."""
+    found = await client.status()
+    if raw:
+        shown.raw([found])
+        return
+    print(f"server {found.version}, started {shown.age(found.started)}")
+    rows = ((s.application, s.name, s.state, s.pending, s.error) for s in found.services)
+    shown.table(("APPLICATION", "SERVICE", "STATE", "PENDING", "ERROR"), rows)
+
+
+@click.command("wait")
+@click.argument("commit", nargs=-1, metavar="[REPO@COMMIT | ID]")
+@click.option("--idle", is_flag=True, help="Until no job, trigger or delivery is left.")
+@click.option("--timeout", type=click.FloatRange(0), default=3600.0, help="Seconds to wait.")
+@connected
+async def wait(client: Client, commit: tuple[str, ...], idle: bool, timeout: float) -> None:
+    """Wait until nothing is left to do, or until all that a commit causes is done."""
+    if bool(commit) == idle:
+        raise Invalid("say what to wait for: --idle, or one commit")
+    if idle:
+        await client.idle(timeout)
+        return
+    identity = commit[0]
+    if len(commit) > 1 or not re.fullmatch(r"[0-9a-f]{32}", identity):
+        identity = (await client.inspect_commit(*commit_of(commit))).id
+    await client.flush_commit(identity, timeout)
