@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
@@ -47,7 +47,7 @@ class Live:
         self._listener: asyncio.Task[None] | None = None
         self._sheets: dict[str, _Sheet] = {}
 
-    async def watch(self, address: str, draw: Draw) -> AsyncIterator[Blocks]:
+    async def watch(self, address: str, draw: Draw) -> AsyncGenerator[Blocks, None]:
         """The blocks of the page at `address`: all of them at first, then those that changed.
 
         An empty mapping says that nothing has changed for a while. Ends when the server stops.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import structlog
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from vedette.client import Client
@@ -18,6 +19,7 @@ from vedette.client import application as app
 from vedette.dashboard.drawing import blocks, partials, whole
 from vedette.dashboard.live import Live
 from vedette.dashboard.pages import PAGES, Page, Query
+from vedette.dashboard.streams import Stream
 from vedette.model.errors import NotFound, VedetteError
 
 STATIC = Path(__file__).parent / "static"
@@ -80,11 +82,7 @@ class Dashboard:
             return blocks(page.template, await self._values(page, query))
 
         address = f"{request.url.path}?{request.url.query}"
-        return StreamingResponse(
-            _messages(self._live.watch(address, draw)),
-            media_type="text/event-stream",
-            headers=_HEADERS,
-        )
+        return Stream(_messages(self._live.watch(address, draw)), _HEADERS)
 
     async def _values(self, page: Page, query: Query) -> dict[str, Any]:
         values = await page.gather(self._client, query)
@@ -150,10 +148,11 @@ def html(text: str, status: int = 200) -> HTMLResponse:
     return HTMLResponse(text, status, headers=_HEADERS)
 
 
-async def _messages(changes: AsyncIterator[Mapping[str, str]]) -> AsyncIterator[str]:
+async def _messages(changes: AsyncGenerator[Mapping[str, str], None]) -> AsyncGenerator[str, None]:
     try:
-        async for changed in changes:
-            yield partials(changed) if changed else ": still here\n\n"
+        async with aclosing(changes):
+            async for changed in changes:
+                yield partials(changed) if changed else ": still here\n\n"
     except VedetteError as error:
         # What the page shows has gone, such as a deleted pipeline: the reader's reload says it.
         _log.info("a live page ends", reason=error.message)
