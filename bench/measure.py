@@ -28,6 +28,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
 START_LIMIT = 60.0
+SERVE = [sys.executable, "-c", "from vedette.cli.main import run; run()", "serve"]
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,7 @@ def server(data: Path, environment: Mapping[str, str] | None = None) -> Iterator
     address = f"http://127.0.0.1:{port}"
     data.mkdir(parents=True, exist_ok=True)
     log = data.parent / f"{data.name}.log"
-    command = [sys.executable, "-c", "from vedette.cli.main import run; run()", "serve"]
-    command += ["--data", str(data), "--listen", f"127.0.0.1:{port}"]
+    command = [*SERVE, "--data", str(data), "--listen", f"127.0.0.1:{port}"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, env={**os.environ, **(environment or {})}
