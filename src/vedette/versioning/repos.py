@@ -106,8 +106,6 @@ def delete(tx: Transaction, name: str) -> None:
         for query in ("line_drop_live", "line_drop_past"):
             while tx.rows.run(query, line=line, limit=_PAGE):
                 pass
-        tx.rows.run("line_drop_part", line=line)
-        tx.rows.run("line_drop_member", line=line)
     tx.rows.run("repo_drop_staged", repo=repo)
     while tx.rows.run("repo_drop_commits", repo=repo, limit=_PAGE):
         pass

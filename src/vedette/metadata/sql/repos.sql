@@ -64,14 +64,6 @@ DELETE FROM live WHERE line = :line AND path IN (
 DELETE FROM past WHERE line = :line AND path IN (
   SELECT path FROM past WHERE line = :line ORDER BY path LIMIT :limit);
 
--- name: line_drop_part
--- description: Takes what the datums of a line wrote away.
-DELETE FROM part WHERE line = :line;
-
--- name: line_drop_member
--- description: Takes the datums of a line away.
-DELETE FROM member WHERE line = :line;
-
 -- name: branch_add
 -- description: A new branch. Its own line comes with its first commit.
 INSERT INTO branch(repo, name, line, head, planned, follows, trigger, moved)

@@ -1,0 +1,392 @@
+"""What the engine does with commits, datums and jobs, by the numbers of its semantics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig import NotReadyError, Rig, copy, path_of, pfs, rig
+from vedette.model.errors import Conflict, InvalidSpec
+from vedette.model.work import Result, Task
+from vedette.scheduling import datums, jobs, pipelines
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Rig]:
+    with rig(tmp_path) as made:
+        made.repo("images")
+        yield made
+
+
+def test_t1_no_job_until_every_input_has_a_commit(engine: Rig) -> None:
+    engine.repo("model")
+    engine.pipeline("detect", {"cross": [pfs("images", "/*"), pfs("model", "/")]})
+    engine.put("images", {"/a": b"1"})
+    engine.settle()
+    assert engine.jobs("detect") == []
+    engine.put("model", {"/m": b"2"})
+    engine.settle()
+    assert [job.state for job in engine.jobs("detect")] == ["SUCCESS"]
+    assert engine.tree("detect") == {"/a+all": b"images/a=1;model/m=2"}
+
+
+def test_t2_a_diamond_reads_each_root_at_one_commit(engine: Rig) -> None:
+    engine.pipeline("edges", pfs("images", "/*"))
+    engine.pipeline("montage", {"cross": [pfs("edges", "/"), pfs("images", "/")]})
+    ids = [engine.put("images", {f"/{n}": b"x"}) for n in range(8)]
+    engine.settle()
+    found = engine.jobs("montage")
+    assert [job.commit for job in reversed(found)] == ids
+    for job in found:
+        assert {given.commit for given in job.inputs} == {job.commit}
+
+
+def test_t3_one_global_id_ties_a_commit_to_all_that_it_causes(engine: Rig) -> None:
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.pipeline("two", pfs("one", "/*"))
+    name = engine.put("images", {"/a": b"1"})
+    engine.settle()
+    with engine.store.read() as rows:
+        assert [job.pipeline for job in jobs.of_commit(rows, name)] == ["one", "two"]
+    assert engine.heads("two")[0] == name
+
+
+def test_t4_creating_a_pipeline_on_existing_data_processes_the_head(engine: Rig) -> None:
+    engine.put("images", {"/a": b"1", "/b": b"2"})
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.settle()
+    assert len(engine.jobs("one")) == 1
+    assert sorted(engine.tree("one")) == ["/a", "/b"]
+
+
+def test_t5_a_commit_outside_the_glob_still_makes_a_job_that_skips_all(engine: Rig) -> None:
+    engine.pipeline("one", pfs("images", "/a/*"))
+    engine.put("images", {"/a/x": b"1"})
+    engine.put("images", {"/b/y": b"1"})
+    engine.settle()
+    newest = engine.jobs("one")[0]
+    assert (newest.total, newest.processed, newest.skipped) == (1, 0, 1)
+
+
+def test_t7_a_failed_job_makes_those_below_unrunnable_and_the_next_starts_from_the_good_one(
+    engine: Rig,
+) -> None:
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.pipeline("two", pfs("one", "/*"))
+    engine.put("images", {"/a": b"1"})
+    engine.put("images", {"/b": b"bad"})
+    engine.settle()
+    assert engine.jobs("one")[0].state == "FAILURE"
+    below = engine.jobs("two")[0]
+    assert below.state == "UNRUNNABLE"
+    assert "one@" in below.reason
+    engine.put("images", {"/b": b"2", "/c": b"3"})
+    engine.settle()
+    newest = engine.jobs("one")[0]
+    assert (newest.state, newest.total, newest.processed) == ("SUCCESS", 3, 2)
+    assert sorted(engine.tree("two")) == ["/a", "/b", "/c"]
+
+
+def test_s1_a_deleted_file_takes_its_datum_and_its_output_with_it(engine: Rig) -> None:
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.put("images", {"/a": b"1", "/b": b"2"})
+    engine.put("images", {"/a": None})
+    engine.settle()
+    assert engine.tree("one") == {"/b": b"images/b=2"}
+    assert engine.jobs("one")[0].total == 1
+
+
+def test_s2_content_that_comes_back_is_not_computed_again(engine: Rig) -> None:
+    engine.pipeline("one", pfs("images", "/*"))
+    for content in (b"A", b"B", b"A"):
+        engine.put("images", {"/a": content})
+        engine.settle()
+    assert engine.ran == [("one", "/a"), ("one", "/a")]
+    assert engine.jobs("one")[0].skipped == 1
+    assert engine.tree("one") == {"/a": b"images/a=A"}
+
+
+def test_s3_equal_output_runs_nothing_below(engine: Rig) -> None:
+    engine.code["one"] = lambda task, _: {path_of(task): b"same"}
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.pipeline("two", pfs("one", "/*"))
+    engine.put("images", {"/a": b"1"})
+    engine.put("images", {"/a": b"2"})
+    engine.settle()
+    assert engine.ran.count(("two", "/a")) == 1
+    assert engine.jobs("two")[0].skipped == 1
+
+
+def test_s5_a_new_model_runs_all_pictures_and_a_new_picture_one(engine: Rig) -> None:
+    engine.repo("model")
+    engine.put("model", {"/m": b"1"})
+    engine.pipeline("detect", {"cross": [pfs("images", "/*"), pfs("model", "/")]})
+    engine.put("images", {f"/{n}": b"x" for n in range(5)})
+    engine.put("images", {"/new": b"x"})
+    engine.settle()
+    assert len(engine.ran) == 6
+    engine.put("model", {"/m": b"2"})
+    engine.settle()
+    assert len(engine.ran) == 12
+    assert engine.jobs("detect")[0].processed == 6
+
+
+def test_s5_a_model_by_reference_applies_from_the_next_picture_on(engine: Rig) -> None:
+    engine.repo("model")
+    engine.put("model", {"/m": b"1"})
+    engine.pipeline("detect", {"cross": [pfs("images", "/*"), pfs("model", "/", reference=True)]})
+    engine.put("images", {"/a": b"x"})
+    engine.put("model", {"/m": b"2"})
+    engine.put("images", {"/b": b"x"})
+    engine.settle()
+    assert engine.tree("detect") == {
+        "/a+all": b"images/a=x;model/m=1",
+        "/b+all": b"images/b=x;model/m=2",
+    }
+
+
+def test_u1_an_update_keeps_what_is_done_and_reprocess_runs_all_again(engine: Rig) -> None:
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.put("images", {"/a": b"1", "/b": b"2"})
+    engine.settle()
+    assert engine.pipeline("one", pfs("images", "/*"), update=True).version == 2
+    engine.settle()
+    assert (len(engine.ran), engine.jobs("one")[0].skipped) == (2, 2)
+    engine.pipeline("one", pfs("images", "/*"), update=True, reprocess=True)
+    engine.settle()
+    assert (len(engine.ran), engine.jobs("one")[0].processed) == (4, 2)
+
+
+def test_u1_an_update_of_the_glob_drops_what_no_longer_belongs(engine: Rig) -> None:
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.put("images", {"/a": b"1", "/b": b"2"})
+    engine.settle()
+    engine.pipeline("one", pfs("images", "/a"), update=True)
+    engine.settle()
+    assert sorted(engine.tree("one")) == ["/a"]
+    assert len(engine.ran) == 2
+
+
+def test_d8_a_pipeline_deleted_and_created_again_inherits_nothing(engine: Rig) -> None:
+    engine.put("images", {"/a": b"1"})
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.settle()
+    engine.loop.submit(lambda tx: pipelines.delete(tx, "one")).result()
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.settle()
+    assert len(engine.ran) == 2
+
+
+def test_u2_u4_u6_creation_and_deletion_are_checked(engine: Rig) -> None:
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.pipeline("two", pfs("one", "/*"))
+    with pytest.raises(Conflict, match="update-pipeline"):
+        engine.pipeline("one", pfs("images", "/*"))
+    with pytest.raises(Conflict, match="two"):
+        engine.loop.submit(lambda tx: pipelines.delete(tx, "one")).result()
+    with pytest.raises(InvalidSpec, match="did you mean images"):
+        engine.pipeline("three", pfs("imagse", "/*"))
+    with pytest.raises(InvalidSpec, match="own output"):
+        engine.pipeline("one", pfs("two", "/*"), update=True)
+
+
+def test_r3_one_bad_datum_stops_nobody_and_is_retried_when_a_reference_changes(
+    engine: Rig,
+) -> None:
+    engine.repo("rules")
+    engine.put("rules", {"/r": b"bad"})
+    engine.pipeline(
+        "one",
+        {"cross": [pfs("images", "/*"), pfs("rules", "/", reference=True)]},
+        on_datum_failure="datum",
+    )
+    engine.put("images", {"/a": b"1"})
+    engine.settle()
+    first = engine.jobs("one")[0]
+    assert (first.state, first.failed, first.total) == ("SUCCESS", 1, 1)
+    assert engine.tree("one") == {}
+    engine.put("images", {"/b": b"2"})
+    engine.settle()
+    assert len(engine.ran) == 2
+    engine.put("rules", {"/r": b"good"})
+    engine.settle()
+    assert sorted(engine.tree("one")) == ["/a+all", "/b+all"]
+
+
+def test_u5_restart_datum_runs_a_failed_datum_again(engine: Rig) -> None:
+    broken = [True]
+
+    def sometimes(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        if broken[0]:
+            raise ValueError("the disk was full")
+        return copy(task, inputs)
+
+    engine.code["one"] = sometimes
+    engine.pipeline("one", pfs("images", "/*"), on_datum_failure="datum")
+    engine.pipeline("two", pfs("one", "/*"))
+    engine.put("images", {"/a": b"1"})
+    engine.settle()
+    broken[0] = False
+    (number,) = engine.failed("one")
+    engine.loop.submit(lambda tx: datums.restart(tx, number)).result()
+    engine.settle()
+    assert engine.failed("one") == []
+    assert sorted(engine.tree("two")) == ["/a"]
+
+
+def test_m2_two_datums_that_write_one_path_fail_the_job_naming_both(engine: Rig) -> None:
+    engine.code["one"] = lambda task, _: {"/same": task.inputs[0].path.encode()}
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.put("images", {"/a": b"1", "/b": b"2"})
+    engine.settle()
+    job = engine.jobs("one")[0]
+    assert job.state == "FAILURE"
+    for word in ("/same", "(/a)", "(/b)", "PACH_DATUM_ID"):
+        assert word in job.reason
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected", "after"),
+    [("concat", b"/a/b/c", b"/b/c"), ("first", b"/a", b"/b"), ("last", b"/c", b"/c")],
+)
+def test_m2_policies_merge_in_datum_order_and_unmerge(
+    engine: Rig, policy: str, expected: bytes, after: bytes
+) -> None:
+    engine.code["one"] = lambda task, _: {"/same": task.inputs[0].path.encode()}
+    engine.pipeline("one", pfs("images", "/*"), output_conflict=policy)
+    engine.put("images", {"/c": b"1"})
+    engine.put("images", {"/b": b"1", "/a": b"2"})
+    engine.settle()
+    assert engine.tree("one") == {"/same": expected}
+    engine.put("images", {"/a": None})
+    engine.settle()
+    assert engine.tree("one") == {"/same": after}
+    engine.put("images", {"/b": None})
+    engine.put("images", {"/c": None})
+    engine.settle()
+    assert engine.tree("one") == {}
+
+
+def test_m2_under_datum_policy_the_later_datum_fails_alone(engine: Rig) -> None:
+    engine.code["one"] = lambda task, _: {"/same": task.inputs[0].path.encode()}
+    engine.pipeline("one", pfs("images", "/*"), on_datum_failure="datum")
+    engine.put("images", {"/a": b"1", "/b": b"2"})
+    engine.settle()
+    job = engine.jobs("one")[0]
+    assert (job.state, job.processed, job.failed) == ("SUCCESS", 1, 1)
+    assert engine.tree("one") == {"/same": b"/a"}
+
+
+def test_m3_a_file_and_a_directory_at_one_path_fail_the_job(engine: Rig) -> None:
+    engine.code["one"] = lambda task, _: {"/x" if task.inputs[0].path == "/a" else "/x/y": b"1"}
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.put("images", {"/a": b"1", "/b": b"2"})
+    engine.settle()
+    assert engine.jobs("one")[0].state == "FAILURE"
+    assert "/x" in engine.jobs("one")[0].reason
+
+
+def test_c3_a_stage_that_is_not_ready_gives_its_datum_back_and_recovers(engine: Rig) -> None:
+    engine.repo("model")
+
+    def stage(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        if inputs["model"]["/m"] != b"good":
+            raise NotReadyError("model /m does not load")
+        return copy(task, inputs)
+
+    engine.code["detect"] = stage
+    engine.put("model", {"/m": b"broken"})
+    engine.pipeline("detect", {"cross": [pfs("images", "/*"), pfs("model", "/", reference=True)]})
+    engine.put("images", {"/a": b"1"})
+    for _ in range(2000):
+        with engine.store.read() as rows:
+            info = pipelines.inspect(rows, "detect")
+        if info.state == "CRASHING":
+            break
+    assert "does not load" in info.reason
+    engine.put("model", {"/m": b"good"})
+    engine.settle()
+    assert engine.tree("detect") == {"/a+all": b"images/a=1;model/m=good"}
+    with engine.store.read() as rows:
+        assert pipelines.inspect(rows, "detect").state in ("RUNNING", "STANDBY")
+
+
+def test_c3_an_unknown_image_leaves_the_pipeline_crashing_with_the_line_to_add(
+    engine: Rig,
+) -> None:
+    info = engine.pipeline("one", pfs("images", "/*"), image="unknown")
+    with engine.store.read() as rows:
+        info = pipelines.inspect(rows, "one")
+    assert (info.state, info.reason) == ("CRASHING", 'add ["unknown"]')
+
+
+def test_c1_unfinished_jobs_go_on_after_a_restart(engine: Rig) -> None:
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.pipeline("two", pfs("one", "/*"))
+    names = [engine.put("images", {f"/{n}": b"x"}) for n in range(20)]
+    engine.end()
+    engine.begin()
+    engine.settle()
+    assert len(engine.tree("two")) == 20
+    assert [job.commit for job in reversed(engine.jobs("two"))] == names
+    assert sorted(set(engine.ran)) == sorted(
+        (p, f"/{n}") for p in ("one", "two") for n in range(20)
+    )
+
+
+def test_c2_a_late_answer_is_refused_and_three_lost_leases_fail_the_datum(engine: Rig) -> None:
+    engine.working = False
+    source = engine.loop.source
+    engine.pipeline("one", pfs("images", "/*"), on_datum_failure="datum")
+    late: list[Result] = []
+
+    def hang(task: Task, _: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        late.append(Result(datum=task.datum, lease=task.lease, state="success"))
+        source.release(engine.worker, "gone").result()
+        source.register(engine.worker, "pool")
+        raise ValueError("its lease is gone")
+
+    engine.working = True
+    engine.code["one"] = hang
+    engine.put("images", {"/a": b"1"})
+    engine.settle()
+    assert len(engine.ran) == 3
+    assert engine.jobs("one")[0].failed == 1
+    assert source.report(engine.worker, late[:1]).result() == [late[0].lease]
+
+
+def test_r9_counts_add_up_for_every_job(engine: Rig) -> None:
+    engine.pipeline("one", pfs("images", "/*"), on_datum_failure="datum")
+    engine.put("images", {"/a": b"1", "/b": b"bad"})
+    engine.put("images", {"/c": b"1", "/a": b"2"})
+    engine.put("images", {"/b": None})
+    engine.settle()
+    for job in engine.jobs():
+        assert job.processed + job.skipped + job.failed + job.recovered == job.total
+    assert [job.total for job in engine.jobs()] == [2, 3, 2]
+
+
+def test_t6_a_rate_trigger_follows_a_stream_at_its_own_pace(engine: Rig) -> None:
+    engine.pipeline("slow", pfs("images", "/", trigger={"rate": "1s"}))
+    for n in range(10):
+        engine.put("images", {f"/{n}": b"x"})
+    engine.settle()
+    assert len(engine.jobs("slow")) == 2
+    assert engine.heads("slow")[0] == engine.heads("images")[0]
+    assert engine.tree("slow")["/all"].count(b"=x") == 10
+
+
+def test_g3_a_directory_match_is_one_datum_and_runs_again_when_something_below_changes(
+    engine: Rig,
+) -> None:
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.put("images", {"/d/a": b"1", "/e/b": b"2"})
+    engine.put("images", {"/d/c": b"3"})
+    engine.settle()
+    assert engine.ran == [("one", "/d"), ("one", "/e"), ("one", "/d")]
+    assert engine.tree("one")["/d"] == b"images/d/a=1;images/d/c=3"
+    engine.put("images", {"/e/b": None})
+    engine.settle()
+    assert sorted(engine.tree("one")) == ["/d"]
