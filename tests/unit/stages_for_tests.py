@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from vedette.stage import Datum, NotReady, warm
+from vedette.stage import Datum, File, NotReady, warm
 
 
 def upper(datum: Datum, suffix: str = "") -> None:
@@ -57,11 +57,6 @@ def twice(datum: Datum) -> None:
 
 
 def pretend(datum: Datum) -> None:
-    class Forged:
-        path, size, object = "/x", 3, "00" * 32
-
-    from vedette.stage import File
-
     datum.link("/stolen", File("/x", 3, lambda: b"", "00" * 32))
 
 
@@ -88,7 +83,12 @@ def look_around(datum: Datum) -> None:
 
 def remember(datum: Datum) -> None:
     file = datum.inputs["images"].file
-    made = []
-    warm.get("length", file.object, lambda: made.append(1) or len(file.read()))
+    made: list[int] = []
+
+    def measure() -> int:
+        made.append(1)
+        return len(file.read())
+
+    warm.get("length", file.object, measure)
     datum.write("/made", str(len(made)).encode())
     datum.write("/pid", str(os.getpid()).encode())

@@ -177,9 +177,7 @@ def test_native_output_and_odd_text_are_kept(bench: Bench) -> None:
     assert texts(result) == ["first", "from native code", "umlaut ä \\udcff"]
 
 
-def test_a_stage_sees_its_environment_and_nothing_of_the_host(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_a_stage_sees_its_environment_and_nothing_of_the_host(bench: Bench, tmp_path: Path) -> None:
     """R6: no data folder, no home; R1: env and secrets by name; one thread each."""
     from vedette.model.pipeline import SecretMount
 
@@ -191,7 +189,9 @@ def test_a_stage_sees_its_environment_and_nothing_of_the_host(
     (result,) = bench.run(code, b"")
     assert result.state == "success", result.reason
     outputs = {o.path: o.data for o in result.outputs}
-    assert outputs["/seen"] == repr(dict(zip(look, [False, False, True, False]))).encode()
+    assert (
+        outputs["/seen"] == repr(dict(zip(look, [False, False, True, False], strict=True))).encode()
+    )
     assert outputs["/secret"] == b"s3cret"
     assert outputs["/threads"] == b"1"
 
@@ -206,9 +206,7 @@ def test_a_process_stays_warm_and_objects_are_sent_once(bench: Bench) -> None:
     assert bench.source.reads == 1
 
 
-def test_a_refused_lease_is_abandoned(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_refused_lease_is_abandoned(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """C2: what has been taken over stops."""
     monkeypatch.setattr("vedette.worker.python_agent.HEARTBEAT_SECONDS", 0.3)
     code = bench.code("sleep")
@@ -235,5 +233,3 @@ def test_surplus_workers_go_when_idle(bench: Bench) -> None:
     source = bench.source
     source.wait_until(lambda: set(source.released) == set(source.registered))
     assert set(source.released.values()) == {"idle"}
-
-

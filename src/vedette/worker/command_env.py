@@ -14,7 +14,7 @@ _SHELLS = {"/bin/ash": "", "/bin/bash": "there is no /bin/bash on this host: /bi
 
 def base(runtime: Runtime) -> dict[str, str]:
     """What every program of a runtime finds: its tools, `python` always among them."""
-    path = ":".join([*runtime.path, view.python_folder(), view.SEARCH])
+    path = ":".join([*runtime.path, view.python_folder(), view.PYTHON_LINK, view.SEARCH])
     env = {"PATH": path, "HOME": view.DEFAULT_WORKDIR, "LANG": "C.UTF-8"}
     env["PYTHONPATH"] = view.python_path()
     env.update(runtime.env)
@@ -44,7 +44,7 @@ def for_task(runtime: Runtime, code: Code, task: Task) -> dict[str, str]:
     """The whole environment of a command for one datum."""
     env = {**base(runtime), **user(code)}
     if view.python_folder() not in env["PATH"].split(":"):
-        env["PATH"] += ":" + view.python_folder()
+        env["PATH"] += f":{view.python_folder()}:{view.PYTHON_LINK}"
     env["PPS_PIPELINE_NAME"] = code.pipeline
     env["PACH_JOB_ID"] = task.job
     env["PACH_OUTPUT_COMMIT_ID"] = task.commit

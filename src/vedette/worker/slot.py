@@ -40,12 +40,17 @@ class Slot:
         Path(layout.base).mkdir(parents=True, exist_ok=True)
         source = str(Path(vedette.__file__).parent.parent)
         self.descriptor = theirs.fileno()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _BOOT, source, str(self.descriptor)],
-                stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, env={}, cwd="/",
-                pass_fds=(self.descriptor,), start_new_session=True,
-            )  # fmt: skip
+        command = [sys.executable, "-I", "-S", "-c", _BOOT, source, str(self.descriptor)]
+        try:
+            with theirs:
+                self.process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, env={}, cwd="/",
+                    pass_fds=(self.descriptor,), start_new_session=True,
+                )  # fmt: skip
+        except OSError:
+            self.socket.close()
+            shutil.rmtree(layout.base, ignore_errors=True)
+            raise
         self.send(tuple(layout))
 
     def send(self, message: Any) -> None:

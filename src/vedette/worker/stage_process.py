@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -20,7 +22,7 @@ from vedette.stage.frames import Begin, Bytes, Cancel, Mirror, Run
 from vedette.stage.output import MAX_BYTES
 from vedette.worker import command_env, view
 from vedette.worker.keeper import BROKEN
-from vedette.worker.slot import Slot
+from vedette.worker.slot import Slot, SlotLost
 
 MAX_EAGER_FILES = 16
 ONE_THREAD = {
@@ -59,12 +61,16 @@ class StageProcess:
         layout = view.layout(
             runtime, base=str(folder / "root"), pfs=None, hidden=hidden, network=network
         )
-        self._slot = Slot(layout, *self._memory)
+        try:
+            self._slot = Slot(layout, *self._memory)
+        except OSError:
+            self._clean_up()
+            raise
         self.socket = self._slot.socket
         env = {**command_env.base(runtime), **ONE_THREAD}
-        python = f"{view.python_folder()}/python"
-        argv = [python, "-m", "vedette.stage", "--serve", str(self._slot.descriptor)]
-        self._slot.send(("serve", argv, env))
+        argv = [sys.executable, "-m", "vedette.stage", "--serve", str(self._slot.descriptor)]
+        with contextlib.suppress(SlotLost):  # its end is seen when reading
+            self._slot.send(("serve", argv, env))
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
@@ -194,6 +200,9 @@ class StageProcess:
     def close(self) -> None:
         """Kill the process and all that it started."""
         self._slot.close()
+        self._clean_up()
+
+    def _clean_up(self) -> None:
         for descriptor in self._memory:
             os.close(descriptor)
         if self._folder.exists():

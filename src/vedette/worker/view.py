@@ -27,6 +27,7 @@ _USERS = b"root:x:0:0:root:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/s
 _GROUPS = b"root:x:0:\nnogroup:x:65534:\n"
 _HOSTS = b"127.0.0.1 localhost vedette\n"
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PYTHON_LINK = "/run/vedette/bin"
 DEFAULT_WORKDIR = "/tmp"  # noqa: S108 - inside the private root, where it is the datum's own
 
 
@@ -85,6 +86,7 @@ def layout(
         files["/etc/hosts"] = _HOSTS
     if pfs is not None:
         mounts.append(("write", pfs, "/pfs"))
+    links.append((f"{PYTHON_LINK}/python", sys.executable))
     links.append(("/var/tmp", "/tmp"))  # noqa: S108 - inside the private root
     volatile = [DEFAULT_WORKDIR, "/dev/shm"]  # noqa: S108 - likewise
     workdir = _inside(working_dir or runtime.working_dir or DEFAULT_WORKDIR)
