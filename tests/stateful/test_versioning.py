@@ -119,9 +119,7 @@ class Versioning(RuleBasedStateMachine):
             asked.append(
                 Write(repo="r", branch=branch, path=path, delete=True)
                 if op == "delete"
-                else Write(
-                    repo="r", branch=branch, path=path, data=data, append=op == "append"
-                )
+                else Write(repo="r", branch=branch, path=path, data=data, append=op == "append")
             )
             try:
                 if op == "delete":
@@ -248,9 +246,7 @@ class Versioning(RuleBasedStateMachine):
 
     @precondition(lambda self: self.trees)
     @rule(data=st.data(), pattern=st.sampled_from(GLOBS), limit=st.integers(1, 4))
-    def an_old_commit_reads_as_ever(
-        self, data: st.DataObject, pattern: str, limit: int
-    ) -> None:
+    def an_old_commit_reads_as_ever(self, data: st.DataObject, pattern: str, limit: int) -> None:
         num = data.draw(st.sampled_from(sorted(self.trees)))
         self.compare(num)
         tree = self.trees[num]
