@@ -20,7 +20,6 @@ from typing import Any
 from clients import run
 from measure import ROOT, Report, Server, arguments, cpu, median, percentile, scratch, server
 from pictures import write
-
 from vedette.client import Client, HttpTransport
 from vedette.model.files import Write
 from vedette_cameras.setup import set_up
