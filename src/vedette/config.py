@@ -55,7 +55,7 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         key: str(value) if isinstance(value, Path) else value for key, value in merged.items()
     }
     try:
-        settings = msgspec.convert(merged, Settings, strict=False)
+        settings = msgspec.convert(merged, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise Invalid(f"settings: {error}") from None
     if settings.workers is not None and not 1 <= settings.workers <= 1024:
@@ -70,6 +70,12 @@ def address_of(listen: str) -> tuple[str, int]:
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise Invalid(f"--listen {listen!r}: use HOST:PORT, such as {DEFAULT_LISTEN}")
     return host, int(port)
+
+
+def _path(kind: type, value: Any) -> Path:
+    if kind is not Path or not isinstance(value, str):
+        raise ValueError("expected a path")
+    return Path(value).expanduser()
 
 
 def _file(path: Path) -> dict[str, Any]:

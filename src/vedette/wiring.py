@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from msgspec import structs
 
 from vedette import __version__
 from vedette.client import Client
@@ -27,11 +28,15 @@ from vedette.launchers import runtimes
 from vedette.launchers.processes import ProcessLauncher
 from vedette.metadata.sqlite import SqliteStore
 from vedette.model.errors import Conflict, Invalid, NoSpace
+from vedette.model.pipeline import PipelineSpec
+from vedette.model.work import Pool
 from vedette.objects.local import LocalObjects
 from vedette.scheduling.loop import Loop
 from vedette.server import serving, tokens
 from vedette.server.local import LocalTransport
 from vedette.server.site import Site
+from vedette.worker.agents import agent_for
+from vedette.worker.settings import Settings as WorkerSettings
 
 _log = structlog.get_logger("vedette")
 
@@ -87,6 +92,31 @@ def locked(data: Path) -> Iterator[None]:
         os.close(held)
 
 
+class Bounded:
+    """Runtimes whose pools have at most so many slots (None: as the runtimes say)."""
+
+    def __init__(self, images: runtimes.Runtimes, workers: int | None) -> None:
+        self._images = images
+        self._workers = workers
+        self.problem = images.problem
+
+    def pool_of(self, spec: PipelineSpec) -> Pool:
+        """The pool that serves a spec. One that has a slot for each core follows the bound."""
+        pool = self._images.pool_of(spec)
+        if self._workers is None:
+            return pool
+        free = pool.kind == "python" and pool.slots == runtimes.cores()
+        slots = self._workers if free else min(pool.slots, self._workers)
+        return structs.replace(pool, slots=slots)
+
+
+def _workers(settings: Settings, images: runtimes.Runtimes) -> WorkerSettings:
+    """Workers' folders are inside the data folder, which user code must not see (ENGINE R6)."""
+    return WorkerSettings(
+        scratch=settings.data / "workers", runtime_of=images.of, hidden=(str(settings.data),)
+    )
+
+
 class Installation:
     """A server with all its parts. `start` it in an event loop, then `stop` it there."""
 
@@ -118,8 +148,9 @@ class Installation:
         for app in self.apps:
             known.update(app.runtimes())
         images = runtimes.load(settings.runtimes, known)
-        launcher = ProcessLauncher(settings.data, cores=settings.workers)
-        self.loop = Loop(store, objects, launcher, images, clock, new_id)
+        bounded = Bounded(images, settings.workers)
+        launcher = ProcessLauncher(partial(agent_for, settings=_workers(settings, images)))
+        self.loop = Loop(store, objects, launcher, bounded, clock, new_id)
         self.site = Site(self.loop, __version__, datetime.now(UTC))
         self.client = Client(LocalTransport(self.site))
 

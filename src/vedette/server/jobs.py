@@ -101,7 +101,7 @@ def _lines(site: Site, query: LogQuery, after: int) -> list[tuple[int, LogLine]]
             rows,
             pipeline=query.pipeline or None,
             job=query.job or None,
-            datum=query.datum or None,
+            datum=_number_or_id(query.datum) if query.datum else None,
             after=after,
             limit=_PAGE,
         )

@@ -15,9 +15,7 @@ _PAUSE = 0.02
 _LONGEST = 1.0
 
 
-async def waited(
-    site: Site, look: Callable[[], T | Awaitable[T | None] | None], timeout: float
-) -> T | None:
+async def waited(site: Site, look: Callable[[], Awaitable[T | None]], timeout: float) -> T | None:
     """What `look` finds as soon as it is not None; None after `timeout` seconds.
 
     It looks after each round of the scheduler, and once a second besides.
