@@ -134,8 +134,8 @@ class Rig:
         **fields: Any,
     ) -> PipelineInfo:  # fmt: skip
         """Create or update a pipeline."""
-        document = {"pipeline": {"name": name}, "input": source,
-                    "transform": {"image": fields.pop("image", "x"), "cmd": ["x"]}, **fields}  # fmt: skip
+        transform = {"image": fields.pop("image", "x"), "cmd": ["x"]}
+        document = {"pipeline": {"name": name}, "input": source, "transform": transform, **fields}
         return self.loop.submit(
             lambda tx: pipelines.create(tx, document, update=update, reprocess=reprocess)
         ).result()

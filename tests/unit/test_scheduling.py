@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-
 from tests.rig import NotReadyError, Rig, copy, path_of, pfs, rig
+
 from vedette.model.errors import Conflict, InvalidSpec
 from vedette.model.work import Result, Task
 from vedette.scheduling import datums, jobs, pipelines
@@ -390,3 +391,28 @@ def test_g3_a_directory_match_is_one_datum_and_runs_again_when_something_below_c
     engine.put("images", {"/e/b": None})
     engine.settle()
     assert sorted(engine.tree("one")) == ["/d"]
+
+
+def test_s6_every_job_skips_nothing(engine: Rig) -> None:
+    engine.pipeline("one", pfs("images", "/*"), reprocess_spec="every_job")
+    engine.put("images", {"/a": b"1"})
+    engine.put("images", {"/b": b"2"})
+    engine.settle()
+    assert len(engine.ran) == 3
+    assert engine.jobs("one")[0].processed == 2
+    assert sorted(engine.tree("one")) == ["/a", "/b"]
+
+
+def test_s6_code_counts_only_where_the_spec_asks(engine: Rig) -> None:
+    engine.put("images", {"/a": b"1"})
+    for asks, runs in ((True, 2), (False, 1)):
+        name = f"asks-{asks}"
+        for version in ("x:1", "x:2"):
+            document = {
+                "pipeline": {"name": name}, "input": pfs("images", "/*"),
+                "transform": {"image": version, "cmd": ["x"]},
+                **({"reprocess": "on_code_change"} if asks else {}),
+            }  # fmt: skip
+            engine.loop.submit(partial(pipelines.create, document=document, update=True)).result()
+            engine.settle()
+        assert [pipeline for pipeline, _ in engine.ran].count(name) == runs

@@ -12,7 +12,7 @@ from vedette.model.inputs import Pfs, leaves
 from vedette.model.job import DatumFile, DatumInfo, LogLine
 from vedette.scheduling import jobs
 from vedette.scheduling.intents import DatumRestarted, intend
-from vedette.scheduling.pipelines import read_spec, triggered_branch
+from vedette.scheduling.pipelines import read_spec
 from vedette.versioning.times import maybe, moment
 from vedette.versioning.transaction import Transaction
 
@@ -89,10 +89,8 @@ class _Names:
             found = []
             if row is not None:
                 spec, _ = read_spec(msgspec.json.decode(row[9]))
-                for index, leaf in enumerate(leaves(spec.input)):
-                    branch = (
-                        triggered_branch(pipeline, leaf, index) if isinstance(leaf, Pfs) else ""
-                    )
+                for leaf in leaves(spec.input):
+                    branch = leaf.branch if isinstance(leaf, Pfs) else ""
                     found.append((leaf.name, leaf.repo, branch))
             self._known[pipeline] = found
         return self._known[pipeline]

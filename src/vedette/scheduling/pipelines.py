@@ -31,13 +31,6 @@ def read_spec(document: dict[str, Any]) -> tuple[PipelineSpec, tuple[str, ...]]:
     return parsed.spec, parsed.warnings
 
 
-def triggered_branch(pipeline: str, leaf: Pfs, index: int) -> str:
-    """The branch that a leaf reads: one of its own if it has a trigger (ENGINE T6)."""
-    if leaf.trigger is None:
-        return leaf.branch
-    return f"{pipeline[:40]}-trigger-{index + 1}"
-
-
 def create(
     tx: Transaction, document: dict[str, Any], *, update: bool = False, reprocess: bool = False
 ) -> PipelineInfo:
@@ -74,11 +67,10 @@ def create(
 
 
 def _follow(tx: Transaction, spec: PipelineSpec) -> None:
-    """Make the branches of triggered inputs."""
-    for index, leaf in enumerate(leaves(spec.input)):
+    """Make the branches of triggered inputs (ENGINE T6)."""
+    for leaf in leaves(spec.input):
         if isinstance(leaf, Pfs) and leaf.trigger is not None:
-            name = triggered_branch(spec.name, leaf, index)
-            follows = leaf.trigger.branch or leaf.branch
+            name, follows = leaf.branch, leaf.trigger.branch or "master"
             rule = msgspec.json.encode(leaf.trigger)
             known = {branch.name for branch in branches.listing(tx.rows, leaf.repo)}
             if name in known:
@@ -165,9 +157,9 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
             f"pipeline {name} is read by {', '.join(others)}: delete them first, or use --force"
         )
     spec, _ = read_spec(msgspec.json.decode(row[9]))
-    for index, leaf in enumerate(leaves(spec.input)):
+    for leaf in leaves(spec.input):
         if isinstance(leaf, Pfs) and leaf.trigger is not None:
-            branches.delete(tx, leaf.repo, triggered_branch(name, leaf, index))
+            branches.delete(tx, leaf.repo, leaf.branch)
     intend(tx, PipelineDeleted(name))
     pipeline = row[0]
     for query in ("delete_pipeline_job_datums", "delete_pipeline_jobs",

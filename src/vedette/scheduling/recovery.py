@@ -12,7 +12,7 @@ from vedette.model.glob import compile_glob
 from vedette.model.inputs import Pfs, leaves
 from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Pool
-from vedette.scheduling.pipelines import read_spec, triggered_branch
+from vedette.scheduling.pipelines import read_spec
 from vedette.scheduling.running import Base, Branch, Job, Leaf, Memory, Pipeline
 from vedette.versioning import repos
 
@@ -63,7 +63,7 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
     found = []
     for index, leaf in enumerate(leaves(spec.input)):
         assert isinstance(leaf, Pfs), "other leaves are refused at creation"
-        branch: Branch = (repos.get(rows, leaf.repo).id, triggered_branch(spec.name, leaf, index))
+        branch: Branch = (repos.get(rows, leaf.repo).id, leaf.branch)
         found.append(
             Leaf(index, leaf.name, leaf.repo, branch, compile_glob(leaf.glob), leaf.reference)
         )
