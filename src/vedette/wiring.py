@@ -24,6 +24,7 @@ from vedette.client import Client
 from vedette.client.application import ENTRY_POINT_GROUP, Application
 from vedette.config import Settings, address_of
 from vedette.dashboard.routes import Dashboard
+from vedette.dashboard.sessions import Sessions, session_key
 from vedette.launchers import runtimes
 from vedette.launchers.processes import ProcessLauncher
 from vedette.metadata.sqlite import SqliteStore
@@ -158,10 +159,11 @@ class Installation:
         self.loop.start()
         self._held.callback(self.loop.stop)
         await self._first_token()
-        pages = Dashboard(self.client, self.apps).routes()
+        sessions = Sessions(session_key(self.settings.data), self.site.tokens)
+        pages = Dashboard(self.client, self.apps, sessions).routes()
         routes = [route for app in self.apps for route in app.routes(self.client)]
         near = serving.is_near(self._socket)
-        app = serving.application(self.site, [*routes, *pages], loopback=near)
+        app = serving.application(self.site, [*routes, *pages], loopback=near, sessions=sessions)
         for joined in self.apps:
             table = self.settings.apps.get(joined.name, {})
             services = joined.services(self.client, self.settings.data, table)

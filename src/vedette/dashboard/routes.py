@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from vedette.client import Client
@@ -19,6 +19,7 @@ from vedette.client import application as app
 from vedette.dashboard.drawing import blocks, partials, whole
 from vedette.dashboard.live import Live
 from vedette.dashboard.pages import PAGES, Page, Query
+from vedette.dashboard.sessions import Sessions, safe_target, signed_in, signed_out
 from vedette.dashboard.streams import Stream
 from vedette.model.errors import NotFound, VedetteError
 
@@ -41,8 +42,14 @@ _log = structlog.get_logger("vedette.dashboard")
 class Dashboard:
     """The pages of one server and of the applications that joined it."""
 
-    def __init__(self, client: Client, applications: Sequence[app.Application] = ()) -> None:
+    def __init__(
+        self,
+        client: Client,
+        applications: Sequence[app.Application] = (),
+        sessions: Sessions | None = None,
+    ) -> None:
         self._client = client
+        self._sessions = sessions
         self._applications = applications
         self._live = Live(client)
         self._scripts = all((VENDOR / name).is_file() for name in SCRIPTS)
@@ -60,7 +67,11 @@ class Dashboard:
     def routes(self) -> list[BaseRoute]:
         """All routes; where they are mounted the addresses begin with `/`."""
         pages = [*PAGES, *(page for each in self._applications for page in map(_page, each.pages))]
-        found: list[BaseRoute] = [Route("/static/{name:path}", self._static)]
+        found: list[BaseRoute] = [
+            Route("/static/{name:path}", self._static),
+            Route("/login", self._login, methods=["GET", "POST"]),
+            Route("/logout", self._logout, methods=["POST"]),
+        ]
         for page in pages:
             if self._scripts:
                 found.append(Route("/live" + page.path, partial(self._stream, page)))
@@ -130,6 +141,22 @@ class Dashboard:
         """A page that tells of an error."""
         values = self._frame(request) | {"error": error, "live": False}
         return html(whole("error.html", values), error.status)
+
+    async def _login(self, request: Request) -> Response:
+        error: VedetteError | None = None
+        if self._sessions is None:
+            return RedirectResponse("/", 303)
+        if request.method == "POST":
+            try:
+                return await signed_in(request, self._sessions)
+            except VedetteError as failed:
+                error = failed
+        values: dict[str, Any] = {"menu": [], "live": False, "error": error}
+        values["next"] = safe_target(request.query_params.get("next", ""))
+        return html(whole("login.html", self._frame(request) | values), 401 if error else 200)
+
+    async def _logout(self, request: Request) -> Response:
+        return signed_out()
 
     async def _static(self, request: Request) -> Response:
         name = request.path_params["name"]

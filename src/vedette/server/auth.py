@@ -10,6 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 from ipaddress import ip_address
+from typing import Protocol
+from urllib.parse import quote
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,15 +22,28 @@ from vedette.server.call import ADMIN
 from vedette.server.keyring import Tokens
 
 OPEN_PATHS = ("/v1/version", "/v1/health")
+# Who is to sign in needs the form and what it is drawn with. Nothing there tells of the data.
+ENTRANCE = ("/login", "/static/")
+NOBODY = "nobody"
+
+
+class Sessions(Protocol):
+    """Knows the cookies of those who have signed in on a page."""
+
+    def digest_in(self, cookies: str) -> bytes | None:
+        """The hash of the token that a `Cookie` header stands for, if it is a session's."""
 
 
 class Gate:
     """Lets requests through to `app`, each with what its token allows in `vedette.scope`."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens, *, loopback: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, tokens: Tokens, *, loopback: bool, sessions: Sessions | None = None
+    ) -> None:
         self.app = app
         self.tokens = tokens
         self.loopback = loopback
+        self.sessions = sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
@@ -37,7 +52,10 @@ class Gate:
         try:
             scope["vedette.scope"] = self.admit(scope)
         except VedetteError as error:
-            await problem.send(send, error)
+            if self.sessions is not None and isinstance(error, Unauthorized) and _is_page(scope):
+                await _send_to_form(scope, send)
+            else:
+                await problem.send(send, error)
             return
         await self.app(scope, receive, send)
 
@@ -63,6 +81,10 @@ class Gate:
         if token is None:
             if near or raw_path_of(scope) in OPEN_PATHS:
                 return ADMIN
+            if (allowed := self._session(scope, origin)) is not None:
+                return allowed
+            if self.sessions is not None and raw_path_of(scope).startswith(ENTRANCE):
+                return NOBODY
             raise Unauthorized(
                 "a token is needed: pass one with --token or VEDETTE_TOKEN "
                 "(`vedette token create` on the server's machine makes one)"
@@ -72,6 +94,33 @@ class Gate:
             raise Unauthorized("the token is not known here, or has been revoked")
         _check_device(allowed, raw_path_of(scope))
         return allowed
+
+    def _session(self, scope: Scope, origin: bytes) -> str | None:
+        """What the cookie of the request allows; it alone never lets another page change things."""
+        if self.sessions is None or not (origin or scope["method"] in ("GET", "HEAD")):
+            return None
+        cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+        digest = self.sessions.digest_in(cookies.decode("latin-1")) if cookies else None
+        allowed = self.tokens.scope_of_digest(digest) if digest else None
+        if allowed is not None:
+            scope["vedette.session"] = True
+        return allowed
+
+
+def _is_page(scope: Scope) -> bool:
+    """Whether a person's browser asks for something to show."""
+    wanted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+    return scope["method"] == "GET" and b"text/html" in wanted
+
+
+async def _send_to_form(scope: Scope, send: Send) -> None:
+    path = raw_path_of(scope)
+    query = scope["query_string"].decode("latin-1")
+    wanted = quote(f"{path}?{query}" if query else path, safe="/")
+    location = f"/login?next={wanted}".encode("latin-1")
+    headers = [(b"location", location), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def is_loopback(host: str) -> bool:

@@ -18,7 +18,14 @@ class Tokens:
 
     def scope_of(self, token: str) -> str | None:
         """What a token allows; None if it is not known or revoked."""
-        digest = digest_of(token)
+        return self.scope_of_digest(digest_of(token))
+
+    def digest_of(self, token: str) -> bytes:
+        """The hash by which a token is known here."""
+        return digest_of(token)
+
+    def scope_of_digest(self, digest: bytes) -> str | None:
+        """What the token with this hash allows; None if it is not known or revoked."""
         if (known := self._known.get(digest)) is not None:
             return known
         with self._store.read() as rows:

@@ -18,20 +18,27 @@ from vedette.client.endpoints import ENDPOINTS
 from vedette.model.errors import Conflict, Invalid, NotFound
 from vedette.server import openapi, routes
 from vedette.server.api import Api
-from vedette.server.auth import Gate, is_loopback
+from vedette.server.auth import Gate, Sessions, is_loopback
 from vedette.server.site import Site
 
 GRACE_SECONDS = 3
 
 
-def application(site: Site, others: Sequence[BaseRoute], *, loopback: bool) -> ASGIApp:
+def application(
+    site: Site,
+    others: Sequence[BaseRoute],
+    *,
+    loopback: bool,
+    sessions: Sessions | None = None,
+) -> ASGIApp:
     """Everything that answers requests. `others` come after the API's own operations."""
 
     async def description(_: Request) -> Response:
         return Response(_description(site.version), media_type="application/json")
 
     router = Router([Route("/openapi.json", description), *others], default=_nothing)
-    return Gate(Api(site, routes.table(), router), site.tokens, loopback=loopback)
+    api = Api(site, routes.table(), router)
+    return Gate(api, site.tokens, loopback=loopback, sessions=sessions)
 
 
 def _description(version: str) -> bytes:
