@@ -285,9 +285,9 @@ class Versioning(RuleBasedStateMachine):
             self.compare(num)
         self.check.clear()
         with self.metadata.read() as rows:
-            for (repo, branch), num in self.heads.items():
+            for (repo, branch), number in self.heads.items():
                 head = branches.head(rows, repo, branch)
-                assert (head and head.num) == num
+                assert (head and head.num) == number
 
     def compare(self, num: int) -> None:
         tree = self.trees[num]
