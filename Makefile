@@ -13,10 +13,12 @@ export PYTHON PICTURES JSON BASE_IMAGE UPGRADE
 help:  ## lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: setup static  ## pictures in, alerts out: PICTURES=folder plays your own, JSON=file writes the figures
+demo: setup  ## pictures in, alerts out: PICTURES=folder plays your own, JSON=file writes the figures
+	@$(PY) scripts/build_static.py || true
 	@$(PY) -m vedette_cameras.demo --data .demo
 
-test: setup-dev static  ## the tests, but the long storms; ARGS="-k name" passes words to pytest
+test: setup-dev  ## the tests, but the long storms; ARGS="-k name" passes words to pytest
+	@$(PY) scripts/build_static.py || true
 	@$(PY) -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
 
 test-slow: setup-dev  ## the long storms: crashes, races, many files
@@ -34,7 +36,7 @@ bench: setup-dev  ## the published figures, measured on this machine
 	@$(PY) bench/store.py $(ARGS)
 	@$(PY) bench/datum.py $(ARGS)
 
-lock: setup-dev  ## writes requirements.lock and requirements-dev.lock; UPGRADE=1 takes newer versions
+lock: setup-dev  ## writes the lock files; UPGRADE=1 takes newer versions
 	@sh scripts/lock.sh
 
 static: setup  ## what the page's live updates need, copied beside it

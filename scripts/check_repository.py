@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST = 400
 LARGEST = 2_000_000
 LARGE_ON_PURPOSE = ("src/vedette_cameras/models/nanodet_g_416.onnx",)
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-images.lock")
 ADDRESS = re.compile(r"https?:|git\+|--(extra-)?index-url|--find-links", re.IGNORECASE)
 
 
@@ -55,7 +56,7 @@ def versions() -> Iterator[str]:
 
 def locks() -> Iterator[str]:
     """The lock files are hashed, name no address and hold what pyproject.toml asks for."""
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in LOCKS:
         text = (ROOT / name).read_text()
         for number, line in enumerate(text.splitlines(), 1):
             if ADDRESS.search(line):
@@ -70,11 +71,12 @@ def missing_from_locks() -> Iterator[str]:
     """Requirements that were added to pyproject.toml without writing the locks anew."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     groups = document["dependency-groups"]
-    runtime = document["project"]["dependencies"]
-    runtime = runtime + document["project"]["optional-dependencies"]["cameras"]
+    extras = document["project"]["optional-dependencies"]
+    runtime = document["project"]["dependencies"] + extras["cameras"]
     wanted = {
         "requirements.lock": runtime + groups["build"] + groups["demo"],
         "requirements-dev.lock": sum(groups.values(), runtime),
+        "requirements-images.lock": sum(extras.values(), runtime),
     }
     for name, requirements in wanted.items():
         locked = set(re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / name).read_text(), re.MULTILINE))

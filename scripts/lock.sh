@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the two lock files: hashed requirements, wheels only, without any registry's address.
+# Writes the lock files: hashed requirements, wheels only, without any registry's address.
 # UPGRADE=1 takes newer versions; without it a version stays for as long as pyproject.toml allows it.
 set -eu
 cd "$(dirname "$0")/.."
@@ -24,5 +24,8 @@ installable() {
 compile --extra cameras --group build --group demo --output-file requirements.lock
 compile --extra cameras --group build --group demo --group test --group check --group lock \
     --constraint requirements.lock --output-file requirements-dev.lock
+compile --extra cameras --extra onnx --extra tflite \
+    --constraint requirements-dev.lock --output-file requirements-images.lock
 installable requirements.lock
 installable requirements-dev.lock
+installable requirements-images.lock
