@@ -70,6 +70,7 @@ class Ledger:
         self._writer_object = ""
         self._objects: OrderedDict[str, str] = OrderedDict()
         self._coming: dict[str, Record] = {}
+        self._dead: dict[str, Record] = {}
         self._recent: deque[Alert] = deque(maxlen=_RECENT)
         self._place: dict[str, Alert] = {}
         self._queue: list[_Change] = []
@@ -88,6 +89,7 @@ class Ledger:
         self._coming.clear()
         self._objects.clear()
         self._recent.clear()
+        self._dead.clear()
         self._place.clear()
         for _ in range(100):
             held, there = await self._held()
@@ -133,7 +135,9 @@ class Ledger:
                 if record.open:
                     self.open[record.path] = record
                     self._objects[record.path] = digest
-                if record.kind == "alert" and record.alerted:
+                if record.state == "failed":
+                    self._dead[record.path] = record
+                if record.alerted:
                     newest.append(record)
                 self._tell([record])
                 if n % 500 == 499:
@@ -186,6 +190,11 @@ class Ledger:
                 break
             found.appendleft(alert)
         return list(found)
+
+    def unsettled(self) -> list[Record]:
+        """Messages that are under way and dead letters, by number."""
+        found = [*self.open.values(), *self._dead.values()]
+        return sorted(found, key=lambda record: record.number)
 
     async def _flush(self) -> None:
         while self._queue:
@@ -240,6 +249,8 @@ class Ledger:
                 self.open[path] = record
             else:
                 self.open.pop(path, None)
+            if record.state == "failed":
+                self._dead[path] = record
             if record.alerted:
                 self._remember(record)
         self._tell(list(latest.values()))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -69,7 +70,7 @@ async def post_images(intake: Intake, request: Request) -> Response:
         given = query.get("captured_at") or request.headers.get("x-captured-at", "")
         offer = _offer(device, data, filename, given, received)
         receipt = (await intake.receive([offer], create=near(request)))[0]
-        return _json(receipt)
+        return answer(request, receipt, 201)
     parts = split(await _body(request, limit * _PARTS_ROOM), boundary, intake.settings.max_parts)
     fields = {p.name: p.data[:200].decode("utf-8", "replace") for p in parts if p.filename is None}
     given = query.get("captured_at") or fields.get("captured_at", "")
@@ -81,7 +82,7 @@ async def post_images(intake: Intake, request: Request) -> Response:
     if not offers:
         raise Invalid("the body holds no picture: send at least one part with a file name")
     receipts = await intake.receive(offers, create=near(request))
-    return _json(Receipts(pictures=tuple(receipts)))
+    return answer(request, Receipts(pictures=tuple(receipts)), 201)
 
 
 def _offer(device: str, data: bytes, filename: str, given: str, received: datetime) -> Offer:
@@ -139,5 +140,10 @@ async def _body(request: Request, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _json(answer: Struct) -> Response:
-    return Response(msgspec.json.encode(answer), status_code=201, media_type="application/json")
+def answer(request: Request, value: Any, status: int = 200) -> Response:
+    """A value as JSON, or as msgpack where the caller asks for that."""
+    if "application/msgpack" in request.headers.get("accept", ""):
+        content = msgspec.msgpack.encode(value)
+        return Response(content, status_code=status, media_type="application/msgpack")
+    content = msgspec.json.encode(value)
+    return Response(content, status_code=status, media_type="application/json")

@@ -1,0 +1,46 @@
+"""How the cameras join the server: the entry point `vedette.apps`.
+
+Everything is imported when it is needed: this module is loaded by every call of the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vedette.client import Client
+from vedette.client.application import Application, Service
+
+
+def _runtimes() -> Mapping[str, Mapping[str, Any]]:
+    from vedette_cameras.runtimes import known_images
+
+    return known_images()
+
+
+def _routes(client: Client) -> Sequence[Any]:
+    from vedette_cameras.routes import routes
+
+    return routes(client)
+
+
+def _services(client: Client, data_dir: Path, given: Mapping[str, Any]) -> Sequence[Service]:
+    from vedette_cameras.site import services
+
+    return services(client, data_dir, given)
+
+
+def _commands() -> Any:
+    from vedette_cameras.commands import cameras
+
+    return cameras
+
+
+application = Application(
+    name="cameras",
+    runtimes=_runtimes,
+    routes=_routes,
+    services=_services,
+    commands=lambda: (_commands(),),
+)
