@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,20 @@ class MetadataStoreTests:
             with store.read() as after:
                 assert after.one("get", name="a") == ("2",)
             assert before.one("get", name="a") == ("1",)
+
+    def test_a_reader_cannot_write(self, store: MetadataStore) -> None:
+        with pytest.raises(sqlite3.OperationalError, match="readonly"), store.read() as rows:
+            rows.run("add", name="a", value="1")
+        with store.write() as rows:
+            assert rows.all("all") == []
+
+    def test_many_readers_at_once_have_a_view_each(self, store: MetadataStore) -> None:
+        with ExitStack() as stack:
+            views = [stack.enter_context(store.read()) for _ in range(12)]
+            assert [view.all("all") for view in views] == [[]] * 12
+            with store.write() as rows:
+                rows.run("add", name="a", value="1")
+            assert [view.all("all") for view in views] == [[]] * 12
 
     def test_writers_take_turns(self, store: MetadataStore) -> None:
         with store.write() as rows:

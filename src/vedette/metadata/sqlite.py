@@ -27,6 +27,8 @@ PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF; PRAGMA temp_store=MEMORY;
 PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=4000; PRAGMA journal_size_limit=67108864;
 """
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE}
+_READER = "PRAGMA cache_size=-4096; PRAGMA query_only=ON;"
+_IDLE_READERS = 8
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -134,6 +136,7 @@ class SqliteStore:
         self._turn = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
         self._readers = threading.Lock()
+        self._closed = False
         try:
             self._writer = self._connect()
             migrate(self._writer)
@@ -168,16 +171,22 @@ class SqliteStore:
             connection = self._idle.pop() if self._idle else None
         if connection is None:
             connection = self._connect()
+            connection.executescript(_READER)
         try:
             with _transaction(connection, "BEGIN", self._sql, self._where) as rows:
                 yield rows
         finally:
             with self._readers:
-                self._idle.append(connection)
+                keep = not self._closed and len(self._idle) < _IDLE_READERS
+                if keep:
+                    self._idle.append(connection)
+            if not keep:
+                connection.close()
 
     def close(self) -> None:
         """Close all connections; the last one folds the log back into the database."""
         with self._turn, self._readers:
+            self._closed = True
             for connection in self._idle:
                 connection.close()
             self._idle.clear()
@@ -215,6 +224,7 @@ class MemoryStore:
         )
         try:
             connection.deserialize(self._image)
+            connection.execute("PRAGMA query_only=ON")
             with _transaction(connection, "BEGIN", self._sql, "memory") as rows:
                 yield rows
         finally:
