@@ -1,0 +1,36 @@
+"""Settings come from the command line, else the environment, else the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vedette import config
+from vedette.model.errors import Invalid
+
+
+def test_the_nearest_word_counts(tmp_path: Path) -> None:
+    (tmp_path / config.FILE).write_text('listen = "h:1"\nworkers = 3\n[apps.cameras]\nx = "y"\n')
+    environ = {"VEDETTE_DATA": str(tmp_path), "VEDETTE_WORKERS": "4"}
+    settings = config.load({"listen": None}, environ)
+    assert (settings.listen, settings.workers) == ("h:1", 4)
+    assert settings.apps == {"cameras": {"x": "y"}}
+    assert config.load({"workers": 5}, environ).workers == 5
+
+
+@pytest.mark.parametrize("text", ["listen = 3", "lisen = 'x'", "workers = 0", "[", "workers = 'a'"])
+def test_a_setting_that_cannot_be_is_told_in_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / config.FILE).write_text(text)
+    with pytest.raises(Invalid) as caught:
+        config.load({"data": tmp_path}, {})
+    assert "\n" not in caught.value.message
+
+
+def test_addresses_to_listen_at() -> None:
+    assert config.address_of("127.0.0.1:7650") == ("127.0.0.1", 7650)
+    assert config.address_of("[::1]:80") == ("::1", 80)
+    assert config.address_of(":0") == ("127.0.0.1", 0)
+    for wrong in ("host", "host:port", "host:99999"):
+        with pytest.raises(Invalid, match="HOST:PORT"):
+            config.address_of(wrong)
