@@ -41,6 +41,8 @@ Reason = Literal[
 
 _MEGA = 1_000_000
 _JPEG = b"\xff\xd8"
+# A header that ends early has a colour space or subsampling that simplejpeg has no name for.
+_JPEG_DAMAGE = (ValueError, KeyError)
 _PILLOW = ("PNG", "WEBP", "GIF", "BMP", "JPEG")
 _OTHER_KINDS = (
     (b"II*\0", "TIFF"),
@@ -112,7 +114,7 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
 def _jpeg_header(data: bytes) -> tuple[int, int, str]:
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
-    except ValueError as error:
+    except _JPEG_DAMAGE as error:
         raise PictureError("truncated", f"the JPEG header is damaged: {_line(error)}") from None
     return height, width, space
 
@@ -125,7 +127,7 @@ def _jpeg(data: bytes, limits: Limits) -> Pixels:
         return _pillow(data, limits)
     try:
         pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
-    except ValueError as error:
+    except _JPEG_DAMAGE as error:
         raise PictureError("truncated", f"the JPEG data is damaged: {_line(error)}") from None
     return pixels
 
@@ -188,4 +190,6 @@ def _unknown(data: bytes) -> PictureError:
 
 
 def _line(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return "it ends early"
     return " ".join(str(error).split())[:200] or type(error).__name__

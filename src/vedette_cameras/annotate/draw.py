@@ -110,7 +110,7 @@ def _fitted(pixels: Pixels, side: int) -> Pixels:
 def _drawn(pixels: Pixels, marks: Sequence[Mark]) -> Image.Image:
     image = Image.fromarray(pixels)
     pen = ImageDraw.Draw(image)
-    line = max(2, round(max(image.size) / 320))
+    line = max(3, round(max(image.size) / 320))
     font = _font(max(11, round(max(image.size) / 55)))
     # Threats last, so that nothing covers them.
     for mark in sorted(marks, key=lambda found: found.threat):
