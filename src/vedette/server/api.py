@@ -48,7 +48,8 @@ class Api:
             if found is not None:
                 await self._serve(*found, scope, receive, send)
                 return
-            if raw_path.startswith("/v1/") and not raw_path.startswith("/v1/devices/"):
+            joined = raw_path.startswith(("/v1/devices/", "/v1/cameras/"))
+            if raw_path.startswith("/v1/") and not joined:
                 raise NotFound(f"there is no operation at {raw_path}: see /openapi.json")
             await self.other(scope, receive, send)
         except HungUpError:
