@@ -101,9 +101,10 @@ class Loop:
             rows.run("release_leases")
             rows.run("count_restarts")
         self._reload()
-        self._thread.start()
+        # The first round may want workers at once: the launcher must know whom they speak to.
         if self._launcher is not None:
             self._launcher.start(self.source)
+        self._thread.start()
 
     def stop(self) -> None:
         """End the workers, then the loop; what waits is answered Unavailable."""
