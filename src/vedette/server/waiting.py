@@ -11,6 +11,8 @@ from vedette.server.site import Site
 
 T = TypeVar("T")
 # Under load a round ends every few milliseconds: looking at each would cost more than it tells.
+# Who waits for something quick is told at once, who waits long is told a little later.
+_FIRST_PAUSE = 0.0002
 _PAUSE = 0.02
 _LONGEST = 1.0
 
@@ -24,6 +26,7 @@ async def waited(site: Site, look: Callable[[], Awaitable[T | None]], timeout: f
         raise Invalid(f"timeout {timeout}: use 0 to {site.limits.wait_seconds:g} seconds")
     clock = asyncio.get_running_loop()
     end = clock.time() + timeout
+    pause = _FIRST_PAUSE
     with site.hub.listening() as listener:
         while True:
             found = await look()
@@ -35,4 +38,5 @@ async def waited(site: Site, look: Callable[[], Awaitable[T | None]], timeout: f
             if left <= 0:
                 return None
             await listener.next(min(left, _LONGEST))
-            await asyncio.sleep(min(_PAUSE, max(left, 0)))
+            await asyncio.sleep(min(pause, max(left, 0)))
+            pause = min(pause * 2, _PAUSE)
