@@ -12,7 +12,8 @@ import httpx2
 import msgspec
 
 from vedette.client.transport import Body, Endpoint
-from vedette.model.errors import Unavailable, VedetteError, subclasses
+from vedette.model.errors import InvalidName, Unavailable, VedetteError, subclasses
+from vedette.model.paths import clean
 
 DEFAULT_ADDRESS = "http://127.0.0.1:7650"
 MSGPACK = "application/msgpack"
@@ -121,11 +122,19 @@ class HttpTransport:
 
 
 def url(endpoint: Endpoint[Any], params: Mapping[str, str]) -> str:
-    """The path of a call, each parameter quoted once."""
-    quoted = {
-        name: quote(value.lstrip("/") if name == "path" else value, safe="/" * (name == "path"))
-        for name, value in params.items()
-    }
+    """The path of a call, each parameter quoted once.
+
+    Raises InvalidPath or InvalidName for what an address cannot hold: dots and nothing would be
+    taken for steps in the address itself.
+    """
+    quoted: dict[str, str] = {}
+    for name, value in params.items():
+        if name == "path":
+            quoted[name] = quote(clean(value).lstrip("/"))
+        elif value in ("", ".", ".."):
+            raise InvalidName(f"{name} {value!r}: give a name")
+        else:
+            quoted[name] = quote(value, safe="")
     return endpoint.path.format(**quoted)
 
 
