@@ -1,0 +1,3 @@
+"""What the camera application shows on the dashboard."""
+
+from __future__ import annotations
