@@ -68,9 +68,13 @@ def nanodet(tensors: Tensors, threshold: float, record: ModelRecord) -> Candidat
 
     The centre of cell i lies at (i + 0.5) * stride - 0.5 pixels.
     """
-    scores, raw = _nanodet_tensors(tensors, record)
-    rows, classes = np.nonzero(scores > threshold)
-    raw = raw[rows]
+    levels = _nanodet_levels(tensors, record)
+    hits = [_above(scores, threshold) for scores, _ in levels]
+    starts = np.cumsum([0, *(len(scores) for scores, _ in levels)])
+    rows = np.concatenate([hit[0] + start for hit, start in zip(hits, starts, strict=False)])
+    classes = np.concatenate([hit[1] for hit in hits])
+    best = np.concatenate([scores[hit] for (scores, _), hit in zip(levels, hits, strict=True)])
+    raw = np.concatenate([found[hit[0]] for (_, found), hit in zip(levels, hits, strict=True)])
     bins = raw.shape[1] // _DISTANCES
     raw = raw.reshape(-1, _DISTANCES, bins)
     weights = np.exp(raw - raw.max(axis=2, keepdims=True))
@@ -79,9 +83,7 @@ def nanodet(tensors: Tensors, threshold: float, record: ModelRecord) -> Candidat
     distances = (weights @ np.arange(bins, dtype=np.float32)) * strides[rows]
     centre = (cells[rows] + 0.5) * strides[rows] - 0.5
     boxes = np.concatenate([centre - distances[:, :2], centre + distances[:, 2:]], axis=1)
-    return Candidates(
-        boxes=_parts(boxes, record), scores=scores[rows, classes], classes=classes.astype(np.int64)
-    )
+    return Candidates(boxes=_parts(boxes, record), scores=best, classes=classes.astype(np.int64))
 
 
 def ssd(tensors: Tensors, threshold: float, record: ModelRecord) -> Candidates:
@@ -123,17 +125,24 @@ def _detection_tensors(tensors: Tensors) -> tuple[NDArray[np.float32], ...]:
     return tuple(tensors.values())
 
 
-def _nanodet_tensors(
+def _nanodet_levels(
     tensors: Tensors, record: ModelRecord
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Scores and distances of all cells, finest grid first; a file has classes before boxes."""
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Scores and distances of each grid, finest first; a file has all classes before all boxes."""
     found = [tensor[0] for tensor in tensors.values()]
     half = len(_STRIDES)
     if len(found) != 2 * half:
         raise ModelError(f"model {record.name}: a nanodet model has 6 outputs, not {len(found)}")
-    parts = (sorted(part, key=lambda tensor: -len(tensor)) for part in (found[:half], found[half:]))
-    scores, distances = (np.concatenate(part) for part in parts)
-    return scores, distances
+    scores, distances = (
+        sorted(part, key=lambda tensor: -len(tensor)) for part in (found[:half], found[half:])
+    )
+    return list(zip(scores, distances, strict=True))
+
+
+def _above(scores: NDArray[np.float32], threshold: float) -> tuple[NDArray[np.intp], ...]:
+    """Row and column of every score above the threshold; flat, which numpy does much faster."""
+    flat = np.flatnonzero(scores.ravel() > threshold)
+    return np.divmod(flat, scores.shape[1])
 
 
 @cache

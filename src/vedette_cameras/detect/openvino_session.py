@@ -52,9 +52,10 @@ class OpenVinoSession:
         self._outputs = [_name_of(output) for output in compiled.outputs]
 
     def infer(self, pixels: Pixels) -> Tensors:
-        """Run the model on one prepared picture."""
+        """Run the model on one prepared picture; the tensors hold until the next call."""
         inputs = {**self._fixed, self._name: pixels[np.newaxis]}
-        results = self._request.infer(inputs, share_inputs=True)
+        # Shared outputs are overwritten by the next picture; they are decoded before it comes.
+        results = self._request.infer(inputs, share_inputs=True, share_outputs=True)
         return dict(zip(self._outputs, results.values(), strict=True))
 
 

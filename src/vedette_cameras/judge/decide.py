@@ -6,6 +6,7 @@ among `threat_classes`.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -145,6 +146,7 @@ def with_decision(data: bytes, decision: Decision) -> bytes:
     return msgspec.json.encode(document) + b"\n"
 
 
+@cache
 def code_version() -> str:
     """The release of this code, for the record."""
     try:
