@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from vedette.model.errors import VedetteError
+from vedette.model.errors import NoSpace, Unavailable, VedetteError
 from vedette.model.runtime import Runtime
 from vedette.model.work import Code, LogEntry, Output, Result, Source, Task
 from vedette.stage.output import LineLimit, decode
@@ -99,10 +99,10 @@ class CommandSlot:
                 state = "recovered"
         except CannotRun as error:
             state, reason = "crash", str(error)
+        except (NoSpace, Unavailable, OSError) as error:
+            state, reason = "lost", f"this worker could not move the datum's files: {error}"
         except VedetteError as error:
             state, reason = "failed", error.message
-        except OSError as error:
-            state, reason = "lost", f"this worker could not lay out the datum: {error}"
         return Result(
             datum=task.datum, lease=task.lease, state=state, outputs=outputs,  # type: ignore[arg-type]
             logs=tuple(logs), reason="" if state == "success" else reason, tries=max(1, tries),

@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 
+import structlog
+
 from vedette.model.runtime import Runtime, stage_words
 from vedette.model.work import Code, Pool, Source, Task
 from vedette.worker.mailbox import Mailbox
 from vedette.worker.python_worker import PythonWorker
 from vedette.worker.settings import HEARTBEAT_SECONDS, Settings
 
+_log = structlog.get_logger()
 _TICK = 1.0
 
 
@@ -47,7 +50,7 @@ class PythonAgent:
             self._wanted = min(count, self._pool.slots)
             if self._thread is None and self._wanted and not self._stopping:
                 name = f"vedette-{self._pool.key}"
-                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+                self._thread = threading.Thread(target=self._guard, name=name, daemon=True)
                 self._thread.start()
         self._mailbox.post(lambda: None)
 
@@ -65,6 +68,18 @@ class PythonAgent:
             thread.join()
         self._selector.close()
         self._mailbox.close()
+
+    def _guard(self) -> None:
+        try:
+            self._run()
+        except Exception as error:  # noqa: BLE001 - an agent's fault must free its leases
+            _log.exception("agent failed", pool=self._pool.key)
+            reason = f"the agent failed: {type(error).__name__}: {error}"
+            for worker in self._workers:
+                worker.give_up(reason)
+            self._workers.clear()
+            with self._lock:
+                self._thread = None  # the next wish starts it anew
 
     def _run(self) -> None:
         deadline: float | None = None

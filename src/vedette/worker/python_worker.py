@@ -139,6 +139,19 @@ class PythonWorker:
             self._report(self._results)
         self._source.release(self.name, reason)
 
+    def give_up(self, reason: str) -> None:
+        """As `end`, when nothing can be relied upon any more."""
+        self._ended = True
+        for act in (self._drop_process, lambda: self._source.release(self.name, reason)):
+            try:
+                act()
+            except Exception:  # noqa: BLE001 - the fault that led here is logged already
+                _log.warning("worker not ended cleanly", worker=self.name)
+
+    def _drop_process(self) -> None:
+        if self._process is not None:
+            self._forget(self._process)
+
     # claiming
 
     def _ask(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vedette.model.errors import InvalidPath, VedetteError
+from vedette.model.errors import InvalidPath, NoSpace, Unavailable, VedetteError
 from vedette.model.paths import clean
 from vedette.model.work import LogEntry, Output, Result, Task
 from vedette.stage.frames import Done, Written
@@ -18,6 +18,8 @@ def success(held: Held, done: Done, put: Put) -> Result:
         outputs, upload = _outputs(task, done.outputs, put)
     except BadOutput as error:
         return failure(held, str(error))
+    except (NoSpace, Unavailable, OSError) as error:
+        return given_back(task, "lost", f"an output could not be stored: {error}")
     except VedetteError as error:
         return failure(held, error.message)
     return Result(

@@ -113,7 +113,7 @@ class StageProcess:
                     continue
                 try:
                     eager[file.object] = read(file.object)
-                except VedetteError:
+                except (VedetteError, OSError):
                     continue  # the stage asks for it when it needs it, and is told why not
                 room -= file.size
                 self._mirror.add(file.object, file.size)
@@ -123,8 +123,8 @@ class StageProcess:
         """Send the bytes that the process asked for, or why there are none."""
         try:
             data = read(object_id)
-        except VedetteError as error:
-            self._outbox += frames.pack(Bytes(object_id, b"", error.message))
+        except (VedetteError, OSError) as error:
+            self._outbox += frames.pack(Bytes(object_id, b"", str(error) or "it cannot be read"))
         else:
             self._outbox += frames.pack(Bytes(object_id, data))
             if len(data) <= frames.EAGER_BYTES:
