@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from vedette.metadata.store import MetadataStore
+from vedette.model.errors import VedetteError
 from vedette.model.ids import ObjectId
 from vedette.model.work import Code, Result, Task
 from vedette.objects.store import ObjectStore
@@ -58,10 +59,23 @@ class LocalSource:
         return self._loop.claim(worker, room)
 
     def report(self, worker: str, results: Sequence[Result]) -> Future[list[int]]:
-        """Hand in results. What they bring along is hashed and written here, in this thread."""
-        stored = [self._prepare(result) for result in results]
+        """Hand in results. What they bring along is hashed and written here, in this thread.
+
+        What cannot be written (the disk is full) is run again when the pipeline is tried again.
+        """
+        taken, stored = [], []
+        for result in results:
+            try:
+                stored.append(self._prepare(result))
+                taken.append(result)
+            except VedetteError as error:
+                stored.append([])
+                taken.append(
+                    Result(datum=result.datum, lease=result.lease, state="crash", tries=0,
+                           reason=f"its output could not be stored: {error.message}")
+                )  # fmt: skip
         return self._loop.enter(
-            lambda round: leasing.report(round, worker, results, stored), durable=True
+            lambda round: leasing.report(round, worker, taken, stored), durable=True
         )
 
     def _prepare(self, result: Result) -> list[Prepared]:
