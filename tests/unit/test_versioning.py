@@ -70,7 +70,7 @@ def world() -> Iterator[World]:
     made.metadata.close()
 
 
-def refused(world: World, *writes: Write) -> Callable[[], None]:
+def calling(world: World, *writes: Write) -> Callable[[], None]:
     def attempt() -> None:
         with world.tx() as tx:
             commits.commit_files(tx, writes)
@@ -108,9 +108,9 @@ def test_an_object_that_is_not_stored_is_not_found(world: World) -> None:
     with world.metadata.read() as rows, pytest.raises(NotFound):
         contents.read(rows, world.objects, ObjectId(b"0" * 32))
     with pytest.raises(NotFound):
-        refused(world, Write(repo="images", path="/a", object="00" * 32))()
+        calling(world, Write(repo="images", path="/a", object="00" * 32))()
     with pytest.raises(Invalid, match="64 hex digits"):
-        refused(world, Write(repo="images", path="/a", object="xyz"))()
+        calling(world, Write(repo="images", path="/a", object="xyz"))()
 
 
 def test_repo_names_are_checked_and_unique(world: World) -> None:
@@ -189,7 +189,7 @@ def test_a_call_that_fails_in_one_repo_commits_to_none(world: World) -> None:
         Write(repo="images", path="/a/b", data=b"2"),
     ]
     with pytest.raises(PathConflict):
-        refused(world, *bad)()
+        calling(world, *bad)()
     with world.metadata.read() as rows:
         assert branches.head(rows, "arrivals", "master") is None
 
@@ -218,19 +218,19 @@ def test_a_path_is_a_file_or_a_directory(world: World, there: str, path: str, na
 def test_expect_makes_the_call_depend_on_what_is_there(world: World) -> None:
     first = object_id(b"1").hex()
     write = Write(repo="images", path="/a", data=b"1", expect="")
-    refused(world, write)()
+    calling(world, write)()
     with pytest.raises(Conflict, match="not as expected"):
-        refused(world, write)()
-    refused(world, Write(repo="images", path="/a", data=b"2", expect=first))()
+        calling(world, write)()
+    calling(world, Write(repo="images", path="/a", data=b"2", expect=first))()
     with pytest.raises(Conflict) as caught:
-        refused(world, Write(repo="images", path="/a", delete=True, expect=first))()
+        calling(world, Write(repo="images", path="/a", delete=True, expect=first))()
     assert caught.value.fields["found"] == object_id(b"2").hex()
     assert world.read("master", "/a") == b"2"
 
 
 def test_expect_speaks_of_what_was_there_before_the_call(world: World) -> None:
     both = [Write(repo="images", path="/a", data=d, expect="") for d in (b"1", b"2")]
-    refused(world, *both)()
+    calling(world, *both)()
     assert world.read("master", "/a") == b"2"
 
 
@@ -242,13 +242,13 @@ def test_append_joins_and_put_replaces(world: World) -> None:
         (b"c", False, b"c"),
         (b"d" * 20_000, True, b"c" + b"d" * 20_000),
     ]:
-        refused(world, Write(repo="images", path="/f", data=data, append=append))()
+        calling(world, Write(repo="images", path="/f", data=data, append=append))()
         assert world.read("master", "/f") == want
 
 
 def test_users_do_not_write_to_the_output_of_a_pipeline(world: World) -> None:
     with pytest.raises(Conflict, match="output of a pipeline"):
-        refused(world, Write(repo="out", path="/a", data=b"1"))()
+        calling(world, Write(repo="out", path="/a", data=b"1"))()
     with world.tx() as tx, pytest.raises(Conflict, match="output of a pipeline"):
         commits.start(tx, "out", "master")
 
@@ -259,14 +259,14 @@ def test_writes_that_cannot_be_meant_are_refused(world: World) -> None:
         Write(repo="images", path="/a", data=b"", delete=True),
     ):
         with pytest.raises(Invalid, match="give one of"):
-            refused(world, write)()
+            calling(world, write)()
     for path in ("/", "a/../b", "a\0"):
         with pytest.raises(InvalidPath):
-            refused(world, Write(repo="images", path=path, data=b""))()
+            calling(world, Write(repo="images", path=path, data=b""))()
     with pytest.raises(NotFound, match="no file or directory /nope"):
-        refused(world, Write(repo="images", path="/nope", delete=True))()
+        calling(world, Write(repo="images", path="/nope", delete=True))()
     with pytest.raises(InvalidName):
-        refused(world, Write(repo="images", branch="a b", path="/a", data=b""))()
+        calling(world, Write(repo="images", branch="a b", path="/a", data=b""))()
 
 
 def test_ancestors_are_named_by_carets_and_tildes(world: World) -> None:
@@ -309,7 +309,7 @@ def test_an_open_commit_takes_puts_and_is_seen_when_it_finishes(world: World) ->
         with pytest.raises(Conflict, match="finish it first"):
             commits.start(tx, "images", "master")
     world.put("/b")
-    refused(world, Write(repo="images", path="/a", delete=True))()
+    calling(world, Write(repo="images", path="/a", delete=True))()
     world.put("/a", b"now a file")
     with pytest.raises(Conflict, match="finish it first"), world.tx() as tx:
         branches.move(tx, "images", "master", None)
@@ -438,6 +438,19 @@ def test_many_forks_of_forks_read_as_one(world: World) -> None:
             branches.create(tx, "images", f"b{n}", head.num)
         head = world.put(f"/{n:02}", branch=f"b{n}")
     assert world.paths(head) == ["/0", *(f"/{n:02}" for n in range(1, 12))]
+
+
+def test_a_directory_that_a_fork_deleted_may_become_a_file(world: World) -> None:
+    with world.tx() as tx:
+        many = [Write(repo="images", path=f"/d/{n}", data=b"x") for n in range(300)]
+        base = commits.commit_files(tx, [*many, Write(repo="images", path="/e", data=b"x")])
+        branches.create(tx, "images", "fork", base.commits[0].num)
+    gone = Write(repo="images", branch="fork", path="/d", delete=True)
+    calling(world, gone)()
+    made = world.put("/d", b"file", branch="fork")
+    assert world.paths(made) == ["/d", "/e"]
+    assert (made.files, made.size) == (2, 5)
+    assert len(world.paths(base.commits[0])) == 301
 
 
 def test_a_missing_file_is_named_with_its_commit(world: World) -> None:

@@ -93,11 +93,12 @@ def _fetch(
 def span(rows: Rows, stretches: Chain, after: str, high: str, limit: int) -> list[FileRow]:
     """Up to `limit` files with `after` < path < `high`, in byte order."""
     found: list[FileRow] = []
+    ask = limit
     while len(found) < limit:
         merged: dict[str, tuple[int, Row]] = {}
         complete: str | None = None
         for stretch in stretches:
-            page, end = _fetch(rows, stretch, after, high, limit)
+            page, end = _fetch(rows, stretch, after, high, ask)
             for row in page:
                 merged.setdefault(row[0], (stretch.line, row))
             if end is not None and (complete is None or end < complete):
@@ -112,6 +113,7 @@ def span(rows: Rows, stretches: Chain, after: str, high: str, limit: int) -> lis
         if complete is None:
             break
         after = complete
+        ask = min(ask * 4, max(limit, 1000))  # whiteouts may follow one another
     return found[:limit]
 
 
