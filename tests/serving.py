@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.testclient import TestClient
-
 from tests.rig import OnePool
+
 from vedette.metadata.sqlite import SqliteStore
 from vedette.objects.local import LocalObjects
 from vedette.scheduling.loop import Loop

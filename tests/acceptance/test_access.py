@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-
 from tests.serving import asking, site
+
 from vedette.client import Client
 from vedette.model.errors import NotFound
 from vedette.server import tokens

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 from starlette.testclient import TestClient
-
 from tests.serving import asking, site, tar_of
+
 from vedette.model.ids import object_id
 from vedette.server.site import Limits, Site
 
@@ -117,9 +117,7 @@ def test_a_tar_stream_is_one_commit(api: TestClient) -> None:
         (tar_of({str(i): b"x" for i in range(6)}), "application/x-tar", "too_large"),
     ],
 )
-def test_a_bad_tar_stream_puts_nothing(
-    api: TestClient, body: bytes, media: str, kind: str
-) -> None:
+def test_a_bad_tar_stream_puts_nothing(api: TestClient, body: bytes, media: str, kind: str) -> None:
     answer = api.post(
         "/v1/repos/images/branches/master/files", content=body, headers={"content-type": media}
     )

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.serving import tar_of
+
 from vedette.client.tar import Entries
 from vedette.model.errors import Invalid, TooLarge
 

@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from vedette.cli.catalogue import ALIASES, COMMANDS
-from vedette.model.errors import VedetteError
+from vedette.model.errors import Unavailable, VedetteError
 
 INTERRUPTED = 130
-BROKEN_PIPE = 141
+BROKEN_PIPE = 1
 _PARTS = sorted({part for name in COMMANDS for part in name.split("-")})
 
 
@@ -24,7 +24,7 @@ class Program(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Our own commands, in the order of the catalogue, then those of applications."""
-        return [*COMMANDS, *_joined()]
+        return [*COMMANDS, *(entry.name for entry in _entries())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name, loaded now."""
@@ -34,7 +34,7 @@ class Program(click.Group):
             loaded = importlib.import_module(f"vedette.cli.{module}")
             command: click.Command = getattr(loaded, attribute)
             return command
-        return _joined().get(name)
+        return _joined(name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -56,34 +56,39 @@ class Program(click.Group):
         rows = [(name, summary) for name, (_, summary) in COMMANDS.items()]
         with formatter.section("Commands (`put-file` may be written `put file`)"):
             formatter.write_dl(rows)
-        joined = _joined()
+        # By convention an application's group has the name of the application. Loading it to ask
+        # would cost more than all else here.
+        joined = [
+            (entry.name, f"Commands of {entry.value.partition('.')[0]}") for entry in _entries()
+        ]
         if joined:
-            with formatter.section("Commands of applications"):
-                formatter.write_dl([(n, c.get_short_help_str(70)) for n, c in joined.items()])
+            with formatter.section("Applications"):
+                formatter.write_dl(joined)
 
 
-def _joined() -> dict[str, click.Command]:
-    """Commands of the applications that are installed."""
+def _entries() -> Iterator[Any]:
+    """The applications that are installed, not loaded."""
     from importlib.metadata import entry_points
 
-    found: dict[str, click.Command] = {}
-    for entry in entry_points(group="vedette.apps"):
+    yield from sorted(entry_points(group="vedette.apps"), key=lambda entry: entry.name)
+
+
+def _joined(name: str) -> click.Command | None:
+    """An application's command. Those whose own name it is are asked first, and alone."""
+    for entry in sorted(_entries(), key=lambda entry: bool(entry.name != name)):
         try:
             given: Any = entry.load().commands()
-        except ImportError:
-            # The server says why an application is missing; the other commands work without it.
-            continue
-        for command in _flat(given):
-            if command.name:
-                found[command.name] = command
-    return found
-
-
-def _flat(given: Any) -> Iterator[click.Command]:
-    if isinstance(given, click.Command):
-        yield given
-    else:
-        yield from given
+        except ImportError as error:
+            if entry.name != name:
+                continue
+            raise Unavailable(
+                f"application {name} cannot be loaded ({error}): pip install 'vedette[{name}]'"
+            ) from None
+        for command in [given] if isinstance(given, click.Command) else given:
+            if command.name == name:
+                found: click.Command = command
+                return found
+    return None
 
 
 def _unknown(first: str, second: str) -> str:
