@@ -5,12 +5,12 @@ Everything is imported when it is needed: this module is loaded by every call of
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vedette.client import Client
-from vedette.client.application import Application, Service
+from vedette.client.application import Application, Page, Panel, Service, Sheet
 
 
 def _runtimes() -> Mapping[str, Mapping[str, Any]]:
@@ -31,6 +31,22 @@ def _services(client: Client, data_dir: Path, given: Mapping[str, Any]) -> Seque
     return services(client, data_dir, given)
 
 
+async def _panels(client: Client) -> Sequence[Panel]:
+    from vedette_cameras.pages.front import panels
+
+    return await panels(client)
+
+
+def _drawn(name: str) -> Callable[[Client, Mapping[str, str]], Awaitable[Sheet]]:
+    async def draw(client: Client, query: Mapping[str, str]) -> Sheet:
+        from vedette_cameras.pages import front
+
+        sheet: Sheet = await getattr(front, name)(client, query)
+        return sheet
+
+    return draw
+
+
 def _commands() -> Any:
     from vedette_cameras.commands import cameras
 
@@ -43,4 +59,10 @@ application = Application(
     routes=_routes,
     services=_services,
     commands=lambda: (_commands(),),
+    panels=_panels,
+    pages=(
+        Page(path="/alerts", draw=_drawn("list_page"), menu="Alerts"),
+        Page(path="/alerts/{image:path}", draw=_drawn("picture_page")),
+    ),
+    styles=(Path(__file__).parent / "pages" / "style.css",),
 )

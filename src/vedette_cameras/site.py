@@ -37,12 +37,14 @@ class Site:
         self.intake = Intake(self.client, settings, self.clock)
         self.ledger = Ledger(self.client, self.clock, holder())
         self.counts = Counts(self.client, self.ledger)
+        self.alerts: AlertService | None = None
 
     def services(self, data_dir: Path) -> list[Service]:
         """The background services: alerts, counts, and a watcher for each folder."""
         alerts = AlertService(
             self.client, data_dir, self.settings, self.intake.devices, self.ledger, self.clock
         )
+        self.alerts = alerts
         reader = NameReader([Brand(b.name, b.pattern) for b in self.settings.brands])
         watchers = [
             FolderWatch(watch, self.take, reader, self.settings.max_bytes)

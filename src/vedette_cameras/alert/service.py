@@ -83,6 +83,11 @@ class AlertService:
         await self._look()
         return sum(record.state in _WAITED for record in self.ledger.open.values())
 
+    async def channel(self) -> str:
+        """The name of the channel that messages leave by now; empty when there is none."""
+        channel = await self._office.channel()
+        return channel.name if channel else ""
+
     async def _has_verdicts(self) -> bool:
         try:
             return bool((await self._client.inspect_commit(PIPELINE, "master")).number)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-STYLE = Path(__file__).parent / "style.css"
 _TONES = {
     "accepted": "ok", "sending": "busy", "queued": "busy", "gathering": "busy", "late": "warn",
     "failed": "bad", "recorded": "idle", "suppressed": "idle",
-    "alert": "bad", "clean": "ok", "invalid": "warn", "in flight": "busy",
+    "alerted": "bad", "clean": "ok", "invalid": "warn", "in flight": "busy",
 }  # fmt: skip
 _WORDS = {
     "accepted": "sent", "failed": "not delivered", "recorded": "nobody to tell",
