@@ -45,7 +45,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     source = FakeSource()
     settings = Settings(
         scratch=tmp_path / "scratch", runtime_of=lambda _: Runtime(runtime="python"),
-        hidden=(str(tmp_path),), idle=0.2,
+        hidden=(str(tmp_path),), idle=0.2, heartbeat=0.3,
     )  # fmt: skip
     agent = PythonAgent(POOL, source, source.code, settings)
     agent.want(1)
@@ -206,9 +206,8 @@ def test_a_process_stays_warm_and_objects_are_sent_once(bench: Bench) -> None:
     assert bench.source.reads == 1
 
 
-def test_a_refused_lease_is_abandoned(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_lease_is_abandoned(bench: Bench) -> None:
     """C2: what has been taken over stops."""
-    monkeypatch.setattr("vedette.worker.python_agent.HEARTBEAT_SECONDS", 0.3)
     code = bench.code("sleep")
     slow = bench.source.task(code, {"images": ("/a", {"/a": b"slow"})})
     bench.source.submit(slow)

@@ -14,9 +14,10 @@ from vedette.model.errors import VedetteError
 from vedette.model.work import Code, Pool, Result, Source, Task
 from vedette.worker.command_slot import Abandoned, CommandSlot
 from vedette.worker.results import given_back
-from vedette.worker.settings import HEARTBEAT_SECONDS, Settings, worker_folder, worker_name
+from vedette.worker.settings import Settings, worker_folder, worker_name
 
 _log = structlog.get_logger()
+_ROOM = 4
 
 
 class CommandAgent:
@@ -82,7 +83,7 @@ class CommandAgent:
             return True
 
     def _beat(self) -> None:
-        while not self._stopping.wait(HEARTBEAT_SECONDS):
+        while not self._stopping.wait(self._settings.heartbeat):
             with self._lock:
                 workers = list(self._workers)
                 if not workers:
@@ -154,16 +155,32 @@ class _Worker:
             self._source.release(self.name, "the server stops" if self._finishing else reason)
 
     def _work(self) -> None:
+        self._claim()
         while not self._finishing:
-            future = self._source.claim(self.name, 1)
-            future.add_done_callback(
-                lambda done: self._news.put([] if done.exception() else done.result())
-            )
             tasks = self._wait()
             if not tasks:
+                break
+            # What comes next is asked for while these run, so that the slot never waits for it.
+            self._claim()
+            for task in tasks:
+                result = self._one(task)
+                self._report([] if result is None else [result])
+        self._give_back()
+
+    def _claim(self) -> None:
+        future = self._source.claim(self.name, _ROOM)
+        future.add_done_callback(
+            lambda done: self._news.put([] if done.exception() else done.result())
+        )
+
+    def _give_back(self) -> None:
+        """Tasks that came too late to be begun."""
+        while True:
+            try:
+                tasks = self._news.get_nowait()
+            except queue.Empty:
                 return
-            results = [self._one(task) for task in tasks]
-            self._report([result for result in results if result is not None])
+            self._report([given_back(task, "lost", "the worker ends") for task in tasks or []])
 
     def _wait(self) -> list[Task] | None:
         while True:

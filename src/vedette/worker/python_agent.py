@@ -17,7 +17,7 @@ from vedette.model.runtime import Runtime, stage_words
 from vedette.model.work import Code, Pool, Source, Task
 from vedette.worker.mailbox import Mailbox
 from vedette.worker.python_worker import PythonWorker
-from vedette.worker.settings import HEARTBEAT_SECONDS, Settings
+from vedette.worker.settings import Settings
 
 _log = structlog.get_logger()
 _TICK = 1.0
@@ -130,7 +130,7 @@ class PythonAgent:
         now = time.monotonic()
         if now < self._next_beat:
             return
-        self._next_beat = now + HEARTBEAT_SECONDS
+        self._next_beat = now + self._settings.heartbeat
         for worker in self._workers:
             worker.beat()
 

@@ -13,8 +13,6 @@ from msgspec import Struct
 from vedette.model.pipeline import PipelineSpec
 from vedette.model.runtime import Runtime
 
-HEARTBEAT_SECONDS = 3.0
-
 RuntimeOf = Callable[[PipelineSpec], Runtime | str]
 """What a spec's image means here, or a line that says what to do when that is not known."""
 
@@ -22,13 +20,14 @@ RuntimeOf = Callable[[PipelineSpec], Runtime | str]
 class Settings(Struct, frozen=True, kw_only=True):
     """`scratch` holds the workers' folders, `hidden` are folders that user code must not see.
 
-    `idle` is how many seconds a worker that is not wanted any more waits for work; `grace` how many
-    a running datum has to end when the server stops.
+    Times are seconds: between two signs of life (ENGINE C2), of waiting for work by a worker that
+    is not wanted any more, and for a running datum to end when the server stops.
     """
 
     scratch: Path
     runtime_of: RuntimeOf
     hidden: tuple[str, ...] = ()
+    heartbeat: float = 3.0
     idle: float = 60.0
     grace: float = 5.0
 
