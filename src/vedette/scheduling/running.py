@@ -58,7 +58,7 @@ class Pipeline:
     reason: str = ""
     pool: Pool | None = None
     jobs: deque[Job] = field(default_factory=deque)
-    seconds: float = 0.02
+    seconds: float = 0.1
     retry_at: int = 0
     failures: int = 0
     probe: int = 0
