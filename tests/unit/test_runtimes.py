@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 import time
 from functools import partial
 from pathlib import Path
@@ -15,7 +18,7 @@ from vedette.launchers.runtimes import Runtimes, cores, load
 from vedette.model.errors import Invalid, Unavailable
 from vedette.model.pipeline import PipelineSpec
 from vedette.model.runtime import Runtime
-from vedette.worker.agents import agent_for
+from vedette.worker.agents import agent_for, sweep
 from vedette.worker.settings import Settings
 
 STAGE = ("python", "-m", "vedette.stage", "stages_for_tests:upper")
@@ -186,3 +189,17 @@ def test_stopping_gives_back_what_runs_and_what_waits(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert set(source.released.values()) == {"the server stops"}
     assert list((tmp_path / "s").iterdir()) == []
+
+
+def test_what_a_killed_server_left_is_swept_away(tmp_path: Path) -> None:
+    """C1: its workers end with it, their folders stay behind."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    host = socket.gethostname()
+    for name in (f"{host}-{ended.pid}-command_x-1", f"{host}-{os.getpid()}-command_x-2", "other"):
+        (tmp_path / name / "pfs" / "locked").mkdir(parents=True)
+        (tmp_path / name / "pfs" / "locked").chmod(0)
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{host}-{os.getpid()}-command_x-2", "other"
+    }  # fmt: skip

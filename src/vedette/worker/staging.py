@@ -37,7 +37,7 @@ def lay_out(task: Task, pfs: Path, read: Read) -> int:
 
 def empty_out(pfs: Path) -> None:
     """Make `out` empty for another try."""
-    _remove(pfs / "out")
+    remove(pfs / "out")
     (pfs / "out").mkdir()
 
 
@@ -46,7 +46,7 @@ def clear(pfs: Path) -> None:
     pfs.chmod(0o755)
     with os.scandir(pfs) as entries:
         for entry in list(entries):
-            _remove(Path(entry.path))
+            remove(Path(entry.path))
 
 
 def _write(target: str, data: bytes) -> None:
@@ -59,7 +59,8 @@ def _write(target: str, data: bytes) -> None:
         os.close(descriptor)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a folder, whatever user code has done to it."""
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
