@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -87,9 +88,10 @@ def _alert(record: Record, address: str) -> tuple[str, list[str], str]:
         f"Label: {what}",
         f"Score: {record.score:.2f}",
     ]
-    others = [f"{threat.label} {threat.score:.2f}" for threat in record.threats[1:]]
+    others = Counter(threat.label for threat in record.threats[1:])
     if others:
-        lines.append(f"Also: {', '.join(others[:10])}")
+        shown = ", ".join(f"{n} x {label}" for label, n in others.most_common(10))
+        lines.append(f"Also: {shown}")
     lines.append(f"Picture: {record.key}")
     return f"{what} at {device}, {when}", lines, link_to(address, record.key)
 
