@@ -122,6 +122,9 @@ def outcome(argv: list[str]) -> int:
         sys.stdout.flush()
     except VedetteError as error:
         return _tell(error.message, error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return error.exit_code
     except click.ClickException as error:
         return _tell(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):

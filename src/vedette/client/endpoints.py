@@ -46,6 +46,12 @@ class Put(Query, frozen=True, kw_only=True):
     object: str = ""
 
 
+class PutTar(Query, frozen=True, kw_only=True):
+    """`append` adds to what is there."""
+
+    append: bool = False
+
+
 class Page(Query, frozen=True, kw_only=True):
     """`after` is the last path of the page before."""
 
@@ -184,7 +190,7 @@ DELETE_FILE = Endpoint(
     summary="Remove a file, or a directory with all below it",
 )  # fmt: skip
 PUT_TAR = Endpoint(
-    name="put_tar", method="POST", path=_BRANCH + "/files", body=bytes, query=Put,
+    name="put_tar", method="POST", path=_BRANCH + "/files", body=bytes, query=PutTar,
     answer=WriteResult, summary="Write the files of a tar stream as one commit",
     media="application/x-tar",
 )  # fmt: skip
