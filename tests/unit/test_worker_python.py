@@ -80,6 +80,15 @@ def test_a_large_input_is_fetched_and_a_large_output_is_put(bench: Bench) -> Non
     assert result.upload == result.download == 1_000_000
 
 
+def test_what_is_too_large_for_a_frame_fails_with_the_way_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vedette.stage.frames.MAX_BYTES", 500_000)
+    (result,) = bench.run(bench.code("upper", datum_tries=1), b"x" * 500_001)
+    assert result.state == "failed"
+    assert "an input file has 500,001 bytes, at most 500,000 in a Python stage" in result.reason
+
+
 def test_a_link_passes_the_object_on(bench: Bench) -> None:
     """P10: no bytes move."""
     (result,) = bench.run(bench.code("link"), b"abc")

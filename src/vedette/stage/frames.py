@@ -17,6 +17,9 @@ from msgspec import Struct
 from vedette.model.work import LogEntry, TaskInput
 
 EAGER_BYTES = 256 * 1024
+MAX_BYTES = 1 << 30
+"""How many bytes one input file, or all outputs of a datum, may have in a Python stage."""
+
 MIRROR_BYTES = 64 * 1024 * 1024
 _LENGTH = struct.Struct("<I")
 

@@ -147,6 +147,10 @@ class Host:
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
         self._capture.take(limit)
         outputs: tuple[Written, ...] = ()
+        size = sum(len(made) for made in datum.written.values() if isinstance(made, bytes))
+        if state == "success" and size > frames.MAX_BYTES:
+            limits = f"at most {frames.MAX_BYTES:,} in a Python stage: run it as a command"
+            state, reason = "failed", f"the outputs have {size:,} bytes, {limits}"
         if state == "success":
             outputs = tuple(_written(path, made) for path, made in datum.written.items())
         return Done(run.number, state, reason, outputs, tuple(limit.entries), seconds, cpu)  # type: ignore[arg-type]

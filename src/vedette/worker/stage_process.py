@@ -14,7 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vedette.model.errors import VedetteError
+from vedette.model.errors import TooLarge, VedetteError
 from vedette.model.runtime import Runtime, stage_words
 from vedette.model.work import Code, LogEntry, Task
 from vedette.stage import frames
@@ -123,6 +123,11 @@ class StageProcess:
         """Send the bytes that the process asked for, or why there are none."""
         try:
             data = read(object_id)
+            if len(data) > frames.MAX_BYTES:
+                raise TooLarge(
+                    f"an input file has {len(data):,} bytes, at most {frames.MAX_BYTES:,} "
+                    "in a Python stage: run it as a command"
+                )
         except (VedetteError, OSError) as error:
             self._outbox += frames.pack(Bytes(object_id, b"", str(error) or "it cannot be read"))
         else:
