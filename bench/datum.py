@@ -16,7 +16,18 @@ import time
 from pathlib import Path
 
 from clients import Connection, run
-from measure import Report, Server, arguments, cpu, median, scratch, server, tree
+from measure import (
+    COMMAND_IMAGE,
+    IMAGE,
+    Report,
+    Server,
+    arguments,
+    cpu,
+    median,
+    scratch,
+    server,
+    tree,
+)
 
 IN_FLIGHT = 16
 COMMAND = ["/bin/cat", "/dev/null"]
@@ -56,7 +67,7 @@ def create(serving: Server, name: str, cmd: list[str], *, read: bool) -> None:
     if read:
         spec = {
             "pipeline": {"name": name},
-            "transform": {"image": "vedette/validate", "cmd": cmd},
+            "transform": {"image": IMAGE if "vedette.stage" in cmd else COMMAND_IMAGE, "cmd": cmd},
             "input": {"pfs": {"repo": f"{name}-in", "glob": "/*"}},
         }
         serving.send("POST", "/v1/pipelines", spec)
@@ -70,7 +81,7 @@ def python_stage(report: Report, serving: Server, files: list[Path]) -> None:
     warm(serving, ("read", "single"))
     unread = one_by_one(serving, "unread", files)
     single = one_by_one(serving, "single", files)
-    report.add("a put, no pipeline", unread * 1000, "ms")
+    report.add("a put and the question whether all is done, no pipeline", unread * 1000, "ms")
     report.add("a put until the output's commit", single * 1000, "ms")
     report.goal("Python stage alone, above the put", (single - unread) * 1000, "ms", most=2.0)
     before = cpu(serving.pid)
@@ -118,7 +129,10 @@ def put(serving: Server, name: str, path: str, content: bytes) -> str:
 
 
 def one_by_one(serving: Server, name: str, files: list[Path]) -> float:
-    """Seconds from a put until all that it caused is finished, the middle one of many."""
+    """Seconds from a put until all that it caused is finished, the middle one of many.
+
+    Where no pipeline reads the repo that is asked for too, so that the two differ by the datum.
+    """
     connection = Connection(serving.port)
     times = []
     for path in files:
@@ -127,8 +141,7 @@ def one_by_one(serving: Server, name: str, files: list[Path]) -> float:
         target = f"/v1/repos/{name}-in/branches/master/files/a{path.name}"
         _, _, answer = connection.exchange("PUT", target, content)
         commit = json.loads(answer)["id"]
-        if name != "unread":
-            connection.exchange("GET", f"/v1/commits/{commit}/flush?timeout=60", b"")
+        connection.exchange("GET", f"/v1/commits/{commit}/flush?timeout=60", b"")
         times.append(time.perf_counter() - at)
     return median(times)
 

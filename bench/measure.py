@@ -28,6 +28,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
 START_LIMIT = 60.0
+IMAGE, COMMAND_IMAGE = "bench/stage", "bench/command"
 SERVE = [sys.executable, "-c", "from vedette.cli.main import run; run()", "serve"]
 
 
@@ -65,12 +66,15 @@ class Server:
         end = time.monotonic() + limit
         while time.monotonic() < end:
             try:
-                self.get("/v1/idle?timeout=30")
+                self.get("/v1/idle?timeout=10")
             except urllib.error.HTTPError as error:
                 if error.code != 503:
                     raise
             else:
                 return
+            for pipeline in self.get("/v1/pipelines"):
+                if pipeline["state"] == "CRASHING":
+                    raise SystemExit(f"pipeline {pipeline['name']}: {pipeline['reason']}")
         raise SystemExit(f"{self.address} was not idle within {limit:.0f} s")
 
 
@@ -94,7 +98,12 @@ def server(data: Path, environment: Mapping[str, str] | None = None) -> Iterator
     address = f"http://127.0.0.1:{port}"
     data.mkdir(parents=True, exist_ok=True)
     log = data.parent / f"{data.name}.log"
+    images = data.parent / f"{data.name}.toml"
+    images.write_text(
+        f'["{IMAGE}"]\nruntime = "python"\n["{COMMAND_IMAGE}"]\nruntime = "process"\n'
+    )
     command = [*SERVE, "--data", str(data), "--listen", f"127.0.0.1:{port}"]
+    command += ["--runtimes", str(images)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, env={**os.environ, **(environment or {})}

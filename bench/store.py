@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clients import Connection, run
-from measure import Report, Server, arguments, cpu, fsync_floor, median, scratch, server
+from measure import IMAGE, Report, Server, arguments, cpu, fsync_floor, median, scratch, server
 
 SIZE = 100_000
 ROUNDS = 3
@@ -131,7 +131,7 @@ def growth(report: Report, folder: Path, options: Namespace) -> None:
                     raise SystemExit(f"filling: {status} {answer[:300]!r}")
             spec = {
                 "pipeline": {"name": "copies"},
-                "transform": {"image": "vedette/validate", "cmd": STAGE},
+                "transform": {"image": IMAGE, "cmd": STAGE},
                 "input": {"pfs": {"repo": "files", "glob": "/*/*"}},
             }
             serving.send("POST", "/v1/pipelines", spec)
