@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def source_folders() -> list[str]:
     found = [own]
     for entry in sys.path:
         folder = os.path.abspath(entry) if entry else os.getcwd()
-        too_much = folder in ("/", home, os.getcwd()) or home.startswith(folder + "/")
+        too_much = folder in ("/", home, os.getcwd(), tempfile.gettempdir())
+        too_much = too_much or home.startswith(folder + "/")
         if os.path.isdir(folder) and folder not in found and not too_much:
             found.append(folder)
     return found
