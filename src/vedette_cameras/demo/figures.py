@@ -7,56 +7,43 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from vedette.model.errors import Invalid
+from vedette_cameras.alert.record import Alert
+from vedette_cameras.counts.tally import Summary
 
 STATES = ("invalid", "clean", "suppressed", "alerted", "failed", "in_flight")
+_ENTRY = ("device", "captured_at", "label", "score", "image", "model", "rules")
+NONE = Summary(
+    received=0, invalid=0, clean=0, suppressed=0, alerted=0, failed=0, in_flight=0
+)  # fmt: skip
 
 
-class Counts(Struct, frozen=True, kw_only=True):
-    """How many pictures, by what became of them. `received` is the sum of all others."""
-
-    received: int = 0
-    invalid: int = 0
-    clean: int = 0
-    suppressed: int = 0
-    alerted: int = 0
-    failed: int = 0
-    in_flight: int = 0
-
-    def __sub__(self, other: Counts) -> Counts:
-        return self._each(other, -1)
-
-    def __add__(self, other: Counts) -> Counts:
-        return self._each(other, 1)
-
-    def _each(self, other: Counts, sign: int) -> Counts:
-        names = ("received", *STATES)
-        return Counts(**{n: getattr(self, n) + sign * getattr(other, n) for n in names})
+def taken_off(counts: Summary, other: Summary) -> Summary:
+    """`counts` less `other`, state by state."""
+    names = Summary.__struct_fields__
+    return Summary(**{name: getattr(counts, name) - getattr(other, name) for name in names})
 
 
-class Alert(Struct, frozen=True, kw_only=True):
-    """A picture with a threat, by its highest-scoring one. `number` orders alerts."""
+def together(counts: Summary, other: Summary) -> Summary:
+    """The sum of both, state by state."""
+    return taken_off(counts, taken_off(NONE, other))
 
-    number: int
-    device: str
-    captured_at: str | None
-    label: str
-    score: float
-    image: str
-    model: str
-    rules: str
+
+def added(counts: Summary, outcome: str) -> Summary:
+    """`counts` with one more picture in this state."""
+    one = {"received": 1, outcome: 1}
+    return together(counts, msgspec.structs.replace(NONE, **one))
 
 
 def closing(
-    counts: Counts, alerts: Sequence[Alert], played: Collection[str], seconds: float
+    counts: Summary, alerts: Sequence[Alert], played: Collection[str], seconds: float
 ) -> dict[str, Any]:
     """The figures as `JSON=file` holds them."""
     figures: Mapping[str, int] = msgspec.structs.asdict(counts)
-    entries = [msgspec.structs.asdict(alert) for alert in alerts if alert.image in played]
-    for entry in entries:
-        del entry["number"]
+    entries = [
+        {name: getattr(alert, name) for name in _ENTRY} for alert in alerts if alert.image in played
+    ]
     return {**figures, "alerts": entries, "seconds": round(seconds, 3)}
 
 

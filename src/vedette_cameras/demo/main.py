@@ -12,7 +12,7 @@ from msgspec import Struct
 from vedette.client import Client, HttpTransport
 from vedette.model.errors import Unavailable
 from vedette_cameras.demo.figures import check_writable, closing, write
-from vedette_cameras.demo.play import Play, Site
+from vedette_cameras.demo.play import Play
 from vedette_cameras.demo.screen import Screen, shown
 from vedette_cameras.demo.server import PORT, Server, running
 from vedette_cameras.demo.sources import Folder, OwnPictures, Source
@@ -46,15 +46,11 @@ async def demo(options: Options, screen: Screen) -> int:
         _introduce(server, settings, screen)
         async with Client(HttpTransport(server.address)) as client:
             await set_up(client)
-            site = Site(server.address)
-            try:
-                play = Play(site, screen, source)
-                screen.say(f"Playing {source.title}")
-                await play.run()
-                await _deliveries(client)
-                finished = await _close(play, client, options, screen, server)
-            finally:
-                await site.close()
+            play = Play(client, server.address, screen, source)
+            screen.say(f"Playing {source.title}")
+            await play.run()
+            await _deliveries(client)
+            finished = await _close(play, client, options, screen, server)
             if options.stay and screen.live:
                 screen.say(f"The dashboard is at {server.address}; Ctrl-C ends the demo", "bold")
                 screen.serving = True
@@ -91,10 +87,10 @@ async def _close(
     play: Play, client: Client, options: Options, screen: Screen, server: Server
 ) -> bool:
     """The closing table and the figures; False when something was not decided."""
-    await play.closing()
+    await play.close()
     screen.closing(play.counts, play.before)
     if play.known:
-        screen.say(f"{play.known} of them were here already, from an earlier run")
+        screen.say(f"{len(play.known)} of them were here already, from an earlier run")
     if play.before.received:
         screen.say(
             f"This went on where an earlier run ended; to begin anew: rm -r {shown(options.data)}"

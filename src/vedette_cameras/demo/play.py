@@ -6,16 +6,15 @@ import asyncio
 import time
 from contextlib import suppress
 
-import httpx2
-import msgspec
-
-from vedette.client.http import error_of
-from vedette.model.errors import Invalid, TooLarge, Unavailable
+from vedette.client import Client
+from vedette.model.errors import Invalid, TooLarge
+from vedette_cameras.alert.record import Alert
+from vedette_cameras.api import ALERTS, DECISION, POST_IMAGE, SUMMARY
 from vedette_cameras.clock import rfc3339
-from vedette_cameras.demo.figures import Alert, Counts
+from vedette_cameras.counts.tally import Summary
+from vedette_cameras.demo.figures import NONE, added, taken_off
 from vedette_cameras.demo.screen import Screen
 from vedette_cameras.demo.sources import OwnPictures, Source, Upload
-from vedette_cameras.ingest.intake import Receipt
 
 _AT_ONCE = 2
 _LOOK = 0.2
@@ -24,64 +23,21 @@ _PAGE = 500
 _PACE = 0.15
 
 
-class Site:
-    """The routes of the application that the demo reads."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._http = httpx2.AsyncClient(base_url=address, timeout=60.0, trust_env=False)
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        await self._http.aclose()
-
-    async def send(self, upload: Upload) -> Receipt:
-        """Hand a picture in, as a camera does; returns when it is durable."""
-        query = {"filename": upload.name}
-        if upload.taken is not None:
-            query["captured_at"] = rfc3339(upload.taken)
-        path = f"/v1/devices/{upload.device}/images"
-        answer = await self._call("POST", path, query, upload.data)
-        return msgspec.json.decode(answer, type=Receipt)
-
-    async def counts(self) -> Counts:
-        """What has become of every picture so far."""
-        return msgspec.json.decode(await self._call("GET", "/v1/cameras/summary"), type=Counts)
-
-    async def alerts(self, after: int) -> list[Alert]:
-        """The alerts that follow one, oldest first."""
-        query = {"after": str(after), "limit": str(_PAGE)}
-        answer = await self._call("GET", "/v1/cameras/alerts", query)
-        return msgspec.json.decode(answer, type=list[Alert])
-
-    async def _call(
-        self, method: str, path: str, query: dict[str, str] | None = None, body: bytes | None = None
-    ) -> bytes:
-        try:
-            answer = await self._http.request(method, path, params=query, content=body)
-        except httpx2.TransportError as error:
-            reason = str(error) or type(error).__name__
-            raise Unavailable(f"the server at {self.address} went away: {reason}") from None
-        if answer.status_code >= 400:
-            raise error_of(answer.status_code, answer.content)
-        return answer.content
-
-
 class Play:
-    """One run over a server that is up."""
+    """One run over a server that is up. `counts` are of this run alone."""
 
-    def __init__(self, site: Site, screen: Screen, source: Source) -> None:
+    def __init__(self, client: Client, address: str, screen: Screen, source: Source) -> None:
         self.alerts: list[Alert] = []
         self.played: set[str] = set()
-        self.refused = 0
-        self.before = Counts()
-        self.counts = Counts()
+        self.known: list[str] = []
+        self.before = NONE
+        self.counts = NONE
         self.seconds = 0.0
-        self._site = site
+        self._call = client.transport.call
+        self._address = address
         self._screen = screen
         self._source = source
         self._sent = 0
-        self._known: list[str] = []
         self._newest = 0
 
     async def run(self) -> None:
@@ -104,13 +60,16 @@ class Play:
         self.seconds = time.monotonic() - begin
 
     async def _skip_old_alerts(self) -> None:
-        while page := await self._site.alerts(self._newest):
+        while page := await self._newer():
             self.alerts += page
             self._newest = page[-1].number
 
-    async def _earlier(self) -> Counts:
+    async def _newer(self) -> list[Alert]:
+        return await self._call(ALERTS, {}, {"after": self._newest, "limit": _PAGE})
+
+    async def _earlier(self) -> Summary:
         """What earlier runs left, once the last of it is decided."""
-        counts = await self._site.counts()
+        counts = await self._call(SUMMARY, {})
         if counts.in_flight > 0:
             self._screen.say(f"First the {counts.in_flight} pictures that an earlier run left")
             await self._settle()
@@ -134,23 +93,25 @@ class Play:
                 task.cancel()
 
     async def _send_one(self, upload: Upload) -> None:
+        query = {"filename": upload.name}
+        if upload.taken is not None:
+            query["captured_at"] = rfc3339(upload.taken)
         try:
-            receipt = await self._site.send(upload)
+            receipt = await self._call(POST_IMAGE, {"device": upload.device}, query, upload.data)
         except (TooLarge, Invalid) as error:
-            self.refused += 1
             self._screen.say(f"refused at the door: {upload.name}: {error.message}", "yellow")
             return
         self._sent += 1
         if receipt.duplicate and receipt.path not in self.played:
-            self._known.append(receipt.path)
+            self.known.append(receipt.path)
         self.played.add(receipt.path)
 
     async def _look(self) -> None:
-        self.counts = await self._site.counts() - self.before
-        for alert in await self._site.alerts(self._newest):
+        self.counts = taken_off(await self._call(SUMMARY, {}), self.before)
+        for alert in await self._newer():
             self.alerts.append(alert)
             self._newest = alert.number
-            self._screen.alert(alert, self._site.address)
+            self._screen.alert(alert, self._address)
         self._screen.advance(self._sent, self._source.total, self.counts)
 
     async def _settle(self) -> None:
@@ -166,3 +127,10 @@ class Play:
             if time.monotonic() - moved > _STALLED:
                 return
             await asyncio.sleep(_LOOK)
+
+    async def close(self) -> None:
+        """Count pictures that an earlier run had brought as this run's too: it played them."""
+        for image in self.known:
+            found = await self._call(DECISION, {"path": image})
+            self.counts = added(self.counts, found.outcome)
+            self.before = taken_off(self.before, added(NONE, found.outcome))

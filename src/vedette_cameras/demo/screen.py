@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from vedette_cameras.demo.figures import STATES, Alert, Counts
+from vedette_cameras.alert.record import Alert
+from vedette_cameras.counts.tally import Summary
+from vedette_cameras.demo.figures import STATES, together
 
 _STEPS = 4
 _MEANING = {
@@ -66,7 +68,7 @@ class Screen:
             finally:
                 self._bar = None
 
-    def advance(self, sent: int, total: int, counts: Counts) -> None:
+    def advance(self, sent: int, total: int, counts: Summary) -> None:
         """How many pictures have been sent and decided so far."""
         decided = counts.received - counts.in_flight
         if self._bar is not None:
@@ -89,7 +91,7 @@ class Screen:
             style="bold red",
         )
 
-    def closing(self, counts: Counts, before: Counts) -> None:
+    def closing(self, counts: Summary, before: Summary) -> None:
         """The table that adds up; a column for the whole store when there were pictures before."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("")
@@ -99,7 +101,7 @@ class Screen:
             table.add_column("in all", justify="right")
         table.add_column("")
         rows = [("", "received"), *zip(("=", *"+++++"), STATES, strict=True)]
-        whole = counts + before
+        whole = together(counts, before)
         for sign, name in rows:
             numbers = [str(getattr(counts, name))]
             if before.received:
