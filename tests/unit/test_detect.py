@@ -236,6 +236,7 @@ def test_the_bundled_model_stands_beside_both_licences() -> None:
         ({}, "no model among the files (nothing)"),
         ({"/readme.txt": b"x"}, "no model among the files (/readme.txt)"),
         ({"/a.onnx": b"junk"}, "not a known model: put a model.json beside it"),
+        ({"/yolox_nano_416.onnx": b"junk"}, "4 bytes) is not the known yolox_nano_416"),
         ({"/frozen_inference_graph.pb": b"junk"}, "not a known model"),
         ({"/model.json": b"{"}, "model.json: "),
         ({"/model.json": b'{"name": "x"}'}, "model.json: Object missing required field"),

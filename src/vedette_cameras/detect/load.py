@@ -73,6 +73,12 @@ def recognise(name: str, data: bytes) -> ModelRecord:
             record, classes = found
             openvino_session.check_classes(classes, digest)
             return record
+    stem = name.rpartition("/")[2].rpartition(".")[0]
+    if any(record.name == stem for record in KNOWN.values()):
+        raise ModelError(
+            f"{name} (sha256 {digest[:12]}..., {len(data):,} bytes) is not the known {stem}:"
+            f" put the whole file again, or a {RECORD_FILE} beside it"
+        )
     raise ModelError(
         f"{name} (sha256 {digest[:12]}...) is not a known model: put a {RECORD_FILE} beside it"
     )

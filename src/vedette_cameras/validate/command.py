@@ -22,8 +22,6 @@ def main(arguments: Sequence[str]) -> int:
     if not source.exists():
         print(f"validate.py: {source} does not exist: pass a picture or a folder", file=sys.stderr)  # noqa: T201
         return 2
-    for folder in (valid, invalid):
-        folder.mkdir(parents=True, exist_ok=True)
     for picture in pictures_in(source):
         fault = check(picture.name, picture.read_bytes())
         if fault is not None:
@@ -42,5 +40,6 @@ def pictures_in(source: Path) -> Iterator[Path]:
 
 def link(source: Path, target: Path) -> None:
     """Make `target` a symbolic link to `source`, which moves no bytes (ENGINE R4)."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     target.symlink_to(source.absolute())
