@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -17,7 +18,7 @@ from vedette.client import Client
 from vedette.model.errors import Conflict, Invalid, NotFound, TooLarge
 from vedette.model.files import Write
 from vedette_cameras.clock import Clock
-from vedette_cameras.devices import Device, Devices, check_device, path_of
+from vedette_cameras.devices import REPO, Device, Devices, check_device, path_of
 from vedette_cameras.ingest.brands import Brand, NameReader
 from vedette_cameras.ingest.kinds import EXTENSIONS
 from vedette_cameras.ingest.offer import ARRIVALS, IMAGES, Named, Offer, settle
@@ -45,6 +46,7 @@ class _Place:
         self.stems: Iterator[str] = named.stems()
         self.stem = next(self.stems)
         self.found: tuple[str, str] | None = None  # path and commit of the same bytes
+        self.many_kinds = False
 
     @property
     def path(self) -> str:
@@ -114,8 +116,8 @@ class Intake:
                 writes = [w for w in writes if w.path != path_of(name)]
                 writes.append(self.devices.write(device))
             place = _Place(named)
-            if named.stem():
-                await self._avoid_other_kinds(place, device)
+            place.many_kinds = device is not None and bool(device.kinds)
+            await self._avoid_other_kinds(place)
             places.append(place)
         return places, writes
 
@@ -129,13 +131,14 @@ class Intake:
         except Invalid:
             return ""
 
-    async def _avoid_other_kinds(self, place: _Place, device: Device | None) -> None:
+    async def _avoid_other_kinds(self, place: _Place) -> None:
         """Move on from a second that this device has used for a picture of another kind."""
+        if not place.named.stem():
+            return
         own = place.named.extension
-        many = device is not None and device.kinds
         while True:
             known = self._recent.get(place.stem)
-            if known is None and many and await self._exists_otherwise(place.stem, own):
+            if known is None and place.many_kinds and await self._exists_otherwise(place.stem, own):
                 known = "another"
             if known in (None, own):
                 self._recent[place.stem] = own
@@ -154,7 +157,7 @@ class Intake:
         self, places: list[_Place], writes: list[Write], devices: dict[str, Device]
     ) -> list[Receipt]:
         for _ in range(_ROUNDS):
-            new = self._separate(places)
+            new = await self._separate(places)
             if not new:
                 return [self._receipt(place, "", new) for place in places]
             everything = [*writes]
@@ -169,23 +172,24 @@ class Intake:
                     raise _DeviceMoved from None
                 continue
             except NotFound as error:
-                raise NotFound(
-                    f"{error.message}: set the camera application up with `vedette cameras init`"
-                ) from None
+                if not await self._make_repos():
+                    raise NotFound(
+                        f"{error.message}: set the cameras up with `vedette cameras init`"
+                    ) from None
+                continue
             for device in devices.values():
                 self.devices.learn(device)
             return [self._receipt(place, result.id, new) for place in places]
         raise Conflict(f"{places[0].path}: too many pictures of one moment: send it again")
 
-    @staticmethod
-    def _separate(places: list[_Place]) -> list[_Place]:
+    async def _separate(self, places: list[_Place]) -> list[_Place]:
         """Those to be written, no two under one path; the same bytes twice are one."""
         taken: dict[str, _Place] = {}
         for place in places:
             while place.found is None and place.path in taken:
                 if taken[place.path].named.object == place.named.object:
                     break
-                place.advance()
+                await self._next(place)
             else:
                 if place.found is None:
                     taken[place.path] = place
@@ -209,8 +213,23 @@ class Intake:
             if there[0] == place.named.object:
                 place.found = (place.path, there[1])
             else:
-                place.advance()
+                await self._next(place)
         return moved
+
+    async def _next(self, place: _Place) -> None:
+        place.advance()
+        await self._avoid_other_kinds(place)
+
+    async def _make_repos(self) -> bool:
+        """Where pictures were put by other ways, what ingest needs besides; whether it made any."""
+        have = {repo.name for repo in await self._client.list_repo()}
+        if IMAGES not in have:
+            return False
+        missing = [name for name in (ARRIVALS, REPO) if name not in have]
+        for name in missing:
+            with suppress(Conflict):
+                await self._client.create_repo(name)
+        return bool(missing)
 
     async def _look(self, path: str) -> tuple[str, str] | None:
         try:
