@@ -99,22 +99,25 @@ to_stage = msgspec.msgpack.Decoder(ToStage)
 from_stage = msgspec.msgpack.Decoder(FromStage)
 
 
-def pack(message: Struct) -> bytes:
+def pack(message: Struct) -> bytearray:
     """A message with its length in front."""
-    body = _encoder.encode(message)
-    return _LENGTH.pack(len(body)) + body
+    frame = bytearray(4)
+    _encoder.encode_into(message, frame, 4)
+    _LENGTH.pack_into(frame, 0, len(frame) - 4)
+    return frame
 
 
 def split(buffer: bytearray) -> list[bytes]:
     """Take all complete message bodies off the front of `buffer`."""
     bodies = []
     at, size = 0, len(buffer)
-    while size - at >= 4:
-        (length,) = _LENGTH.unpack_from(buffer, at)
-        if size - at - 4 < length:
-            break
-        bodies.append(bytes(buffer[at + 4 : at + 4 + length]))
-        at += 4 + length
+    with memoryview(buffer) as view:
+        while size - at >= 4:
+            (length,) = _LENGTH.unpack_from(buffer, at)
+            if size - at - 4 < length:
+                break
+            bodies.append(bytes(view[at + 4 : at + 4 + length]))
+            at += 4 + length
     del buffer[:at]
     return bodies
 

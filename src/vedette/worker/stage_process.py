@@ -91,7 +91,7 @@ class StageProcess:
             self._codes.add(code.key)
             target, *args = stage_words(code.spec) or ("",)
             begin = Begin(code.key, code.pipeline, target, tuple(args), command_env.user(code))
-            self._outbox += frames.pack(begin)
+            self._queue(frames.pack(begin))
         run = Run(
             number, code.key, task.id, task.job, task.commit, task.attempt + held.tries - 1,
             task.inputs, self._eager(task, read),
@@ -99,8 +99,7 @@ class StageProcess:
         if not self.held:
             self.head_since = time.monotonic()
         self.held[number] = held
-        self._outbox += frames.pack(run)
-        self.flush()
+        self._queue(frames.pack(run))
 
     def _eager(self, task: Task, read: Callable[[bytes], bytes]) -> dict[bytes, bytes]:
         eager: dict[bytes, bytes] = {}
@@ -129,17 +128,23 @@ class StageProcess:
                     "in a Python stage: run it as a command"
                 )
         except (VedetteError, OSError) as error:
-            self._outbox += frames.pack(Bytes(object_id, b"", str(error) or "it cannot be read"))
+            self._queue(frames.pack(Bytes(object_id, b"", str(error) or "it cannot be read")))
         else:
-            self._outbox += frames.pack(Bytes(object_id, data))
+            self._queue(frames.pack(Bytes(object_id, data)))
             if len(data) <= frames.EAGER_BYTES:
                 self._mirror.add(object_id, len(data))
-        self.flush()
 
     def cancel(self, number: int) -> None:
         """Tell the process to skip a datum that waits."""
-        self._outbox += frames.pack(Cancel(number))
-        self.flush()
+        self._queue(frames.pack(Cancel(number)))
+
+    def _queue(self, frame: bytearray) -> None:
+        """Send a frame after those that wait; at once, without a copy, when none does."""
+        if self._outbox:
+            self._outbox += frame
+        else:
+            self._outbox = frame
+            self.flush()
 
     def flush(self) -> None:
         """Send what the socket takes."""
