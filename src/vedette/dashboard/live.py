@@ -79,7 +79,8 @@ class Live:
     async def _wait(self) -> None:
         news = self._news
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), HEARTBEAT)
+            async with asyncio.timeout(HEARTBEAT):
+                await news.wait()
 
     @contextmanager
     def _watching(self, address: str) -> Iterator[_Sheet]:

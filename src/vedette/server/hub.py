@@ -43,7 +43,8 @@ class Listener:
         """What happened since the last call; waits up to `timeout` seconds for something."""
         if not self._happened.is_set():
             try:
-                await asyncio.wait_for(self._happened.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._happened.wait()
             except TimeoutError:
                 return []
         self._happened.clear()

@@ -3,14 +3,17 @@
 
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const dayAndYear = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
 const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
 function localise(root) {
-  const today = new Date().toDateString();
+  const now = new Date();
   for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(element.dateTime);
     if (Number.isNaN(at.getTime())) continue;
-    const text = (at.toDateString() === today ? "" : day.format(at) + ", ") + time.format(at);
+    const date = at.getFullYear() === now.getFullYear() ? day : dayAndYear;
+    const today = at.toDateString() === now.toDateString();
+    const text = (today ? "" : date.format(at) + ", ") + time.format(at);
     if (element.textContent !== text) element.textContent = text;
     element.title = full.format(at);
   }
