@@ -61,7 +61,8 @@ class Sender:
                     raise self._failure
                 wait = await self._start_due()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.wake.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self.wake.wait()
         finally:
             for task in self._busy.values():
                 task.cancel()

@@ -143,7 +143,8 @@ class AlertService:
             gathering = any(r.state == "gathering" for r in self.ledger.open.values())
             wait = min(_CHECK, self._settings.late_gather / 2) if gathering else _CHECK
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._happened.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._happened.wait()
 
     async def _look(self) -> None:
         before = len(self.ledger.open)
