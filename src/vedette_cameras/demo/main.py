@@ -49,13 +49,13 @@ async def demo(options: Options, screen: Screen) -> int:
             play = Play(client, server.address, screen, source)
             screen.say(f"Playing {source.title}")
             await play.run()
-            await _deliveries(client)
             finished = await _close(play, client, options, screen, server)
             if options.stay and screen.live:
                 screen.say(f"The dashboard is at {server.address}; Ctrl-C ends the demo", "bold")
                 screen.serving = True
                 await _until_gone(client)
             else:
+                await _deliveries(client)
                 screen.say(f"The dashboard was at {server.address}: run it on a terminal to look")
     return 0 if finished else 1
 
@@ -75,7 +75,7 @@ def _introduce(server: Server, settings: Settings, screen: Screen) -> None:
 
 
 async def _deliveries(client: Client) -> None:
-    """Wait until what was alerted is written or sent, as far as that goes quickly."""
+    """Wait until mail is written or sent and charts are drawn, as far as that goes quickly."""
     try:
         await client.idle(timeout=_IDLE)
     except Unavailable:
@@ -98,9 +98,9 @@ async def _close(
     if options.figures is not None:
         write(options.figures, closing(play.counts, play.alerts, play.played, play.seconds))
         screen.say(f"The figures are in {shown(options.figures)}")
-    if play.counts.in_flight <= 0:
+    if play.finished:
         return True
-    screen.say(f"{play.counts.in_flight} pictures are not decided: see {shown(server.log)}", "red")
+    screen.say(f"Some pictures are not decided: see {shown(server.log)}", "red")
     for pipeline in await client.list_pipeline():
         if pipeline.reason:
             screen.say(f"pipeline {pipeline.name} is {pipeline.state}: {pipeline.reason}", "red")

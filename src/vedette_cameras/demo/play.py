@@ -40,6 +40,12 @@ class Play:
         self._sent = 0
         self._newest = 0
 
+    @property
+    def finished(self) -> bool:
+        """Whether every picture that was new has been counted, and is decided."""
+        new = len(self.played) - len(self.known)
+        return self.counts.received >= new and self.counts.in_flight <= 0
+
     async def run(self) -> None:
         """Send all, and return when every picture is decided (or nothing moves any more)."""
         await self._skip_old_alerts()
@@ -120,7 +126,7 @@ class Play:
         while True:
             last = self.counts
             await self._look()
-            if self.counts.in_flight <= 0:
+            if self.finished:
                 return
             if self.counts != last:
                 moved = time.monotonic()
