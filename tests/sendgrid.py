@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
@@ -84,10 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def finish(self) -> None:
         """A connection that was cut off is no fault here."""
-        try:
+        with suppress(OSError, ValueError):
             super().finish()
-        except (OSError, ValueError):
-            pass
 
 
 class _Server(ThreadingHTTPServer):

@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 import pytest
 from click.testing import CliRunner
-
 from tests.cameras import Cameras, cameras, picture, until
+
 from vedette.model.errors import Conflict, Unavailable
 from vedette_cameras.commands import cameras as command
 from vedette_cameras.ingest.brands import NameReader
@@ -257,7 +257,7 @@ def test_a_folder_gives_closed_files_and_leaves_those_being_written(tmp_path: Pa
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
-    asyncio.run(asyncio.wait_for(story(), 30))
+    asyncio.run(story())
     assert {f.name for f in taken} == {f"dev1_15118910{n}.jpg" for n in ("98", "99")} | {
         "dev1_1511891100.jpg"
     }
@@ -296,7 +296,7 @@ def test_a_file_that_cannot_be_taken_blocks_no_other(tmp_path: Path) -> None:
         taken.append(found.name)
 
     watch = FolderWatch(Watch(folder=str(tmp_path)), take, NameReader(), 100_000)
-    asyncio.run(asyncio.wait_for(watch.once(), 30))
+    asyncio.run(watch.once())
     assert sorted(taken) == [f"dev1_151189109{n}.jpg" for n in (1, 2, 3)]
     assert tries.count("dev1_1511891091.jpg") == 2
 

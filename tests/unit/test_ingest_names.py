@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-
 from tests.cameras import picture
+
 from vedette.model.errors import Invalid
 from vedette.model.paths import clean
 from vedette_cameras import names
@@ -151,8 +151,10 @@ def test_the_time_in_the_picture_counts_when_the_name_gives_none() -> None:
     assert exif_time(picture()) is None
 
 
-def stems(name: str, device: str = "", **more: datetime) -> list[str]:
-    offer = Offer(data=b"x", original_name=name, received_at=NOW, source="http", **more)
+def stems(name: str, device: str = "", captured_at: datetime | None = None) -> list[str]:
+    offer = Offer(
+        data=b"x", original_name=name, received_at=NOW, source="http", captured_at=captured_at
+    )
     parsed = READER.read(name)
     wanted = device or (parsed.device if parsed else "")
     return list(islice(settle(offer, wanted, READER, "").stems(), 3))

@@ -42,7 +42,7 @@ _log = structlog.get_logger("vedette.cameras.ledger")
 Listener = Callable[[Sequence[Record]], None]
 
 
-class Fenced(Conflict):
+class FencedError(Conflict):
     """Another process writes the ledger now."""
 
 
@@ -169,7 +169,7 @@ class Ledger:
     async def write(self, records: Iterable[Record], cursor: int | None = None) -> None:
         """Make records durable, and move the cursor with them; returns when it is done.
 
-        Raises `Fenced` when another process has taken over.
+        Raises `FencedError` when another process has taken over.
         """
         change = _Change(tuple(records), cursor, asyncio.get_running_loop().create_future())
         # Seen at once by those who change the same record next: commits keep this order, and when
@@ -238,7 +238,7 @@ class Ledger:
             held, _ = await self._held()
             if held != self._writer:
                 holder = held.holder if held else "nobody"
-                raise Fenced(f"the delivery ledger is written by {holder} now") from None
+                raise FencedError(f"the delivery ledger is written by {holder} now") from None
             raise Conflict(f"a delivery was changed by hand: {error.message}") from None
         self._writer, self._writer_object, self.cursor = writer, there, writer.cursor
         for path, record in latest.items():

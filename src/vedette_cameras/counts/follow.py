@@ -35,7 +35,6 @@ from vedette_cameras.counts.tally import (
 _PAGE = 2000
 _FOLLOWED = ("images", "validate", "judge", "object-detect", "threat-detect")
 _FAILED_EVERY = 10.0
-_SOON = 0.1
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -55,7 +54,6 @@ class Counts:
         self._client = client
         self._cursors: dict[str, int] = {}
         self._lock = asyncio.Lock()
-        self._looked = -1.0
         self._failed_looked = -_FAILED_EVERY
         self._failed_moved = True
         self._ledger_marks: dict[str, int] = {}
@@ -79,9 +77,8 @@ class Counts:
         return 0
 
     async def summary(self) -> Summary:
-        """The line of truth as of now, give or take a tenth of a second."""
-        if asyncio.get_running_loop().time() - self._looked > _SOON:
-            await self._refresh()
+        """The line of truth as of now."""
+        await self._refresh()
         if self.tally.summary().in_flight:
             return await self._at_rest()
         return self.tally.summary()
@@ -105,7 +102,6 @@ class Counts:
             if not await self._read_changes():
                 await self._rebuild()
             await self._read_failed()
-            self._looked = asyncio.get_running_loop().time()
 
     async def _read_changes(self) -> bool:
         """Apply what has changed; False when pipelines came or went, and all is to be read."""
