@@ -192,6 +192,45 @@ def test_copies_move_no_bytes(run: Run) -> None:
     assert (copied["path"], copied["object"]) == ("/old/a", original["object"])
 
 
+def test_a_source_is_cut_into_numbered_files(run: Run) -> None:
+    """P3: numbered on from the highest."""
+    run("create-repo", "data")
+
+    def put(text: bytes, *options: str) -> int:
+        return run("put-file", "data", "master", "log", *options, stdin=text).code
+
+    assert put(b"a\nb\nc", "--split", "line") == 0
+    assert put(b'{"x": 1} [2]\n3', "--split", "json", "--target-file-datums", "2") == 0
+    found = [f["path"] for f in run("list-file", "data", "master", "log", "--raw").objects()]
+    assert found == [f"/log/{number:016x}" for number in range(5)]
+    assert run("get-file", "data", "master", found[2]).out == "c"
+    assert run("get-file", "data", "master", found[3]).out == '{"x": 1}\n[2]\n'
+    assert put(b"{", "--split", "json") == 2
+
+
+def test_what_differs_is_listed_by_content(run: Run) -> None:
+    """P9."""
+    run("create-repo", "images")
+    for name, text in (("d/same", b"1"), ("d/e/old", b"2"), ("d/changed", b"3")):
+        run("put-file", "images", "master", name, stdin=text)
+    run("start-commit", "images", "master")
+    run("put-file", "images", "master", "d/same", stdin=b"1")
+    run("put-file", "images", "master", "d/changed", stdin=b"longer")
+    run("put-file", "images", "master", "d/new/x", stdin=b"4")
+    run("delete-file", "images", "master", "d/e/old")
+    run("finish-commit", "images", "master")
+    found = run("diff-file", "images", "master", "d", "--raw").objects()
+    sides = {d["path"]: (d["old"] is not None, d["new"] is not None) for d in found}
+    assert sides == {
+        "/d/changed": (True, True), "/d/e/old": (True, False), "/d/new/x": (False, True),
+    }  # fmt: skip
+    back = run("diff-file", "images@master^:/d", "images@master:/d", "--raw").objects()
+    assert {d["path"] for d in back} == set(sides)
+    shallow = run("diff-file", "images", "master", "d", "-s").rows()
+    assert ["/d/new", "dir", "1B"] in shallow and ["/d/e", "dir", "1B"] in shallow
+    assert run("diff-file", "images", "master", "d/e").rows()[-1][0] == "/d/e/old"
+
+
 def test_commits_are_started_finished_and_reached_by_ancestry(run: Run) -> None:
     run("create-repo", "images")
     identity = run("start-commit", "images", "master").out.strip()
@@ -245,7 +284,8 @@ def test_several_specs_from_standard_input(run: Run) -> None:
     run("create-repo", "images")
     second = {**COPY, "pipeline": {"name": "again"}}
     text = (json.dumps(COPY) + "\n" + json.dumps(second)).encode()
-    assert run("create-pipeline", "-f", "-", stdin=text).code == 0
+    said = run("create-pipeline", "-f", "-", stdin=text)
+    assert said.code == 0, said.err
     names = [p["name"] for p in run("list-pipeline", "--raw").objects()]
     assert sorted(names) == ["again", "copy"]
 

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list-file": ("files:list_file", "List a directory"),
     "glob-file": ("files:glob_file", "List files and directories that match a pattern"),
     "inspect-file": ("files:inspect_file", "Show one file or directory"),
+    "diff-file": ("differences:diff_file", "List files that differ between two commits"),
     "copy-file": ("files:copy_file", "Copy files between repos; no bytes are moved"),
     "delete-file": ("files:delete_file", "Remove a file, or a directory with all below it"),
     "create-pipeline": ("pipelines:create_pipeline", "Create pipelines from their specs"),

@@ -40,6 +40,10 @@ class Source(NamedTuple):
 @click.option("-p", "--parallelism", type=click.IntRange(1), default=10,
               help="Accepted: files are sent in one stream.")  # fmt: skip
 @click.option("--full-path", is_flag=True, help="Without PATH: keep the whole path of SRC.")
+@click.option("--split", type=click.Choice(["line", "json"]),
+              help="Cut SRC into files PATH/0000000000000000, ...")  # fmt: skip
+@click.option("--target-file-datums", type=click.IntRange(1), default=1, metavar="N",
+              help="With --split: so many lines or values a file.")  # fmt: skip
 @click.option("--compat", type=click.Choice(["1.x"]), help="1.x: append, as that release did.")
 @connected
 async def put_file(
@@ -53,6 +57,8 @@ async def put_file(
     commit: bool,
     parallelism: int,
     full_path: bool,
+    split: str | None,
+    target_file_datums: int,
     compat: str | None,
 ) -> None:
     """Write files into a branch: into its open commit if it has one, else as one new commit."""
@@ -61,6 +67,9 @@ async def put_file(
     sources = list(_sources(origins, path, recursive=recursive, full_path=full_path))
     if not sources:
         raise NotFound(f"there is no file below {', '.join(origins)}")
+    if split is not None:
+        await _put_split(client, repo, branch, sources, split, target_file_datums)
+        return
     adds = append or (compat == "1.x" and not overwrite)
     if len(sources) == 1:
         await _put_one(client, repo, branch, sources[0], adds)
@@ -145,6 +154,32 @@ async def _put_one(client: Client, repo: str, branch: str, source: Source, appen
                 await client.put_file(repo, branch, path, file.read(), append=append)
             else:
                 await client.put_file(repo, branch, path, _read(file), append=append)
+
+
+async def _put_split(
+    client: Client, repo: str, branch: str, sources: Sequence[Source], how: str, count: int
+) -> None:
+    from vedette.cli.split import next_number, pieces
+
+    async def tar() -> AsyncIterator[bytes]:
+        for source in sources:
+            path = clean(source.path)
+            number = await next_number(client, repo, branch, path)
+            for piece in pieces(await _whole(source), how, count):
+                head = header(f"{path.lstrip('/')}/{number:016x}", len(piece))
+                yield head + piece + bytes(-len(piece) % tarfile.BLOCKSIZE)
+                number += 1
+        yield bytes(2 * tarfile.BLOCKSIZE)
+
+    await client.put_tar(repo, branch, tar())
+
+
+async def _whole(source: Source) -> bytes:
+    if source.origin == "-":
+        return sys.stdin.buffer.read()
+    if _is_address(source.origin):
+        return b"".join([piece async for piece in _fetched(source.origin)])
+    return Path(source.origin).read_bytes()
 
 
 async def _read(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -189,6 +189,22 @@ class Client:
         """One file or directory."""
         return await self._call(at.INSPECT_FILE, {"repo": repo, "ref": ref, "path": path})
 
+    async def diff_file(
+        self,
+        repo: str,
+        ref: str,
+        path: str = "/",
+        *,
+        against: str = "",
+        other: str = "",
+        after: str = "",
+        limit: int = 1000,
+    ) -> list[api.Difference]:
+        """Files that differ from another commit, of the same repo or of `other` (ENGINE P9)."""
+        params = {"repo": repo, "ref": ref, "path": path}
+        query = {"against": against, "other": other, "after": after, "limit": limit}
+        return await self._call(at.DIFF_FILE, params, query)
+
     async def changes(
         self, repo: str, branch: str, *, after: int = 0, limit: int = 1000
     ) -> api.ChangesPage:

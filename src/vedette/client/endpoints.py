@@ -74,6 +74,15 @@ class After(Query, frozen=True, kw_only=True):
     limit: int = 1000
 
 
+class DiffPage(Query, frozen=True, kw_only=True):
+    """`against` is a commit of the same repo, or of `other`; without it the parent."""
+
+    against: str = ""
+    other: str = ""
+    after: str = ""
+    limit: int = 1000
+
+
 class PipelineOptions(Query, frozen=True, kw_only=True):
     """`update` an existing one, `reprocess` everything, or only say what would happen."""
 
@@ -217,6 +226,10 @@ INSPECT_FILE = Endpoint(
 ARCHIVE = Endpoint(
     name="archive", method="GET", path=_COMMIT + "/archive/{path}", answer=bytes,
     summary="A tar stream of all files at or below a path", media="application/x-tar",
+)  # fmt: skip
+DIFF_FILE = Endpoint(
+    name="diff_file", method="GET", path=_COMMIT + "/diff/{path}", query=DiffPage,
+    answer=list[api.Difference], summary="Files at or below a path that differ from another commit",
 )  # fmt: skip
 CHANGES = Endpoint(
     name="changes", method="GET", path=_BRANCH + "/changes", query=After,

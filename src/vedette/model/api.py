@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from vedette.model.files import CommitInfo, FileChange, Write
+from vedette.model.files import CommitInfo, FileChange, FileInfo, Write
 from vedette.model.job import JobInfo
 from vedette.model.pipeline import PipelineInfo
 
@@ -54,6 +54,14 @@ class ChangesPage(Struct, frozen=True, kw_only=True):
 
     changes: tuple[NumberedChange, ...]
     number: int
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """A path whose content differs between two commits; None on the side that does not have it."""
+
+    path: str
+    new: FileInfo | None = None
+    old: FileInfo | None = None
 
 
 class Flushed(Struct, frozen=True, kw_only=True):

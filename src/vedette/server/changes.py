@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 
+from vedette.client.endpoints import DiffPage
 from vedette.metadata.store import Rows
-from vedette.model.api import ChangesPage, NumberedChange
-from vedette.model.files import FileChange
+from vedette.model.api import ChangesPage, Difference, NumberedChange
+from vedette.model.files import FileChange, FileInfo
+from vedette.model.paths import below, clean
 from vedette.server.call import Call
 from vedette.server.site import Site
-from vedette.versioning import commits, diff, repos
+from vedette.versioning import commits, diff, files, repos
 
 
 async def changes(site: Site, call: Call) -> ChangesPage:
@@ -23,6 +26,43 @@ async def changes(site: Site, call: Call) -> ChangesPage:
             return _after(rows, number, branch, query.after, limit)
 
     return await asyncio.to_thread(look)
+
+
+async def diff_file(site: Site, call: Call) -> list[Difference]:
+    """Files at or below a path that differ from another commit (ENGINE P9)."""
+    repo, ref, top = call.params["repo"], call.params["ref"], clean(call.params["path"])
+    query: DiffPage = call.query
+    limit = site.page(query.limit)
+
+    def look() -> list[Difference]:
+        with site.read() as rows:
+            new = commits.resolve(rows, repo, ref)
+            old: commits.CommitRow | None = None
+            if query.against or query.other:
+                old = commits.resolve(rows, query.other or repo, query.against or "master")
+            elif new.parent is not None:
+                old = commits.by_num(rows, new.parent)
+            low, high = below(top)
+            differing = (
+                Difference(
+                    path=change.path,
+                    new=_side(repo, change.after),
+                    old=_side(query.other or repo, change.before),
+                )
+                for change in diff.changes(rows, old, new)
+                if (change.path == top or low < change.path < high) and change.path > query.after
+            )
+            return list(islice(differing, limit))
+
+    return await asyncio.to_thread(look)
+
+
+def _side(repo: str, file: files.FileRow | None) -> FileInfo | None:
+    if file is None:
+        return None
+    return FileInfo(
+        repo=repo, path=file.path, type="file", size=file.size, object=file.object.hex()
+    )
 
 
 def _after(rows: Rows, repo: int, branch: str, after: int, limit: int) -> ChangesPage:
