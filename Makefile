@@ -15,7 +15,7 @@ help:  ## lists the targets
 
 demo: setup  ## pictures in, alerts out: PICTURES=folder plays your own, JSON=file writes the figures
 	@$(PY) scripts/build_static.py || true
-	@$(PY) -m vedette_cameras.demo --data .demo
+	@$(PY) -m vedette_cameras.demo --data .demo || [ $$? -eq 130 ]
 
 test: setup-dev  ## the tests, but the long storms; ARGS="-k name" passes words to pytest
 	@$(PY) scripts/build_static.py || true

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from vedette_cameras.alert.record import Alert
 from vedette_cameras.counts.tally import Summary
@@ -44,7 +45,7 @@ class Screen:
 
     def say(self, text: str, style: str = "") -> None:
         """One line."""
-        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(Text(text, style), soft_wrap=True)
 
     @contextmanager
     def progress(self, total: int) -> Iterator[None]:
