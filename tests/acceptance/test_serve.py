@@ -164,6 +164,38 @@ def test_output_into_a_closed_pipe_is_quiet(tmp_path: Path) -> None:
         assert process.wait(timeout=30) == 1
 
 
+def test_a_head_that_never_ends_is_cut_off(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as (_, address):
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as caller:
+            caller.sendall(b"GET / HTTP/1.1\r\nX: ")
+            with pytest.raises(OSError):
+                while True:
+                    caller.sendall(b"y" * 65_536)
+
+
+def test_logs_are_followed_as_they_come(tmp_path: Path) -> None:
+    spec = {
+        "pipeline": {"name": "p"},
+        "transform": {"cmd": ["sh"], "stdin": ["cat $images"]},
+        "input": {"pfs": {"repo": "images", "glob": "/*"}},
+    }
+
+    async def story(address: str) -> list[str]:
+        async with Client(HttpTransport(address)) as client:
+            await client.create_repo("images")
+            await client.create_pipeline(spec)
+            await client.put_file("images", "master", "/a", b"first\n")
+            lines = client.logs(pipeline="p", follow=True)
+            found = [(await anext(lines)).text]
+            await client.put_file("images", "master", "/b", b"second\n")
+            found.append((await anext(lines)).text)
+            return found
+
+    with serving(tmp_path / "data") as (_, address):
+        assert asyncio.run(story(address)) == ["first", "second"]
+
+
 def test_help_is_quick_to_load() -> None:
     """Nothing heavy is imported to list the commands (STYLE habit 12)."""
     code = (

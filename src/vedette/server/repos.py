@@ -7,6 +7,7 @@ from vedette.model.errors import Conflict, NotFound
 from vedette.model.files import BranchInfo, RepoInfo
 from vedette.model.paths import check_name
 from vedette.scheduling import pipelines
+from vedette.scheduling.intents import BranchMoved, intend
 from vedette.server.call import Call
 from vedette.server.site import Site
 from vedette.versioning import branches, commits, repos
@@ -69,6 +70,9 @@ async def put_branch(site: Site, call: Call) -> BranchInfo:
         check_name(branch, "branch")
         head = None if not body.head else commits.resolve(tx.rows, repo, body.head).num
         branches.move(tx, repo, branch, head)
+        if head is not None:
+            # Pipelines that read this branch have something new to look at (ENGINE T6).
+            intend(tx, BranchMoved(repos.get(tx.rows, repo).id, branch, head))
         return next(b for b in branches.listing(tx.rows, repo) if b.name == branch)
 
     return await site.write(work)

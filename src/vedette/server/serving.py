@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vedette.client.endpoints import ENDPOINTS
 from vedette.model.errors import Conflict, Invalid, NotFound
@@ -22,6 +23,7 @@ from vedette.server.auth import Gate, Sessions, is_loopback
 from vedette.server.site import Site
 
 GRACE_SECONDS = 3
+HEAD_BYTES = 64 << 10
 
 
 def application(
@@ -85,6 +87,34 @@ def is_near(listening: socket.socket) -> bool:
     return is_loopback(listening.getsockname()[0])
 
 
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose requests have at most HEAD_BYTES before their bodies.
+
+    The parser itself would gather an endless header for as long as somebody sends it.
+    """
+
+    _head = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; hang up on a head that does not end."""
+        if self._in_head:
+            self._head += len(data)
+        super().data_received(data)
+        if self._in_head and self._head > HEAD_BYTES:
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """What follows is a body, which has limits of its own."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The next request begins."""
+        self._in_head, self._head = True, 0
+        super().on_message_complete()
+
+
 class HttpServer(uvicorn.Server):
     """Uvicorn without its own signal handling: who runs it decides when it ends."""
 
@@ -92,7 +122,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
