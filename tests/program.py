@@ -143,12 +143,13 @@ class Server:
         return json.loads(self.content(repo, path, ref))
 
     def files(self, repo: str, ref: str = "master") -> dict[str, str]:
-        """Paths and object ids of all files of a commit; none when the branch has no commit."""
-        listed = self.tell("glob-file", repo, ref, "/**", "--raw")
-        if listed.code == 3 and "no commit" in listed.err:
+        """Paths and object ids of all files of a commit; none while the branch has no commit."""
+        where = f"{self.address}/v1/repos/{repo}/commits/{ref}/glob?pattern=/**&limit=10000"
+        answer = httpx2.get(where, timeout=PATIENCE, trust_env=False)
+        if answer.status_code == 404 and "no commit" in answer.text:
             return {}
-        assert listed.code == 0, listed
-        return {row["path"]: row["object"] for row in listed.rows if row["type"] == "file"}
+        assert answer.status_code == 200, answer.text
+        return {row["path"]: row["object"] for row in answer.json() if row["type"] == "file"}
 
     def idle(self) -> None:
         """Wait until nothing is left to do."""
