@@ -63,6 +63,7 @@ application = Application(
     pages=(
         Page(path="/alerts", draw=_drawn("list_page"), menu="Alerts"),
         Page(path="/alerts/{image:path}", draw=_drawn("picture_page")),
+        Page(path="/pictures/invalid", draw=_drawn("invalid_page")),
     ),
     styles=(Path(__file__).parent / "pages" / "style.css",),
 )

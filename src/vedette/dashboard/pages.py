@@ -32,8 +32,8 @@ LINES = 200
 class Page(Struct, frozen=True, kw_only=True):
     """A page: its path in Starlette's notation, its template and what gathers its values.
 
-    `gather` is given the parameters of the path and the query in one mapping. A page whose values
-    have `live` False does not follow what happens.
+    `gather` is given the parameters of the path and the query in one mapping, those of the path
+    last. A page whose values have `live` False does not follow what happens.
     """
 
     path: str
@@ -57,9 +57,15 @@ async def overview(client: Client, query: Query) -> dict[str, Any]:
 
 
 async def jobs(client: Client, query: Query) -> dict[str, Any]:
-    """The newest jobs, of all pipelines or of one."""
-    pipeline = query.get("pipeline", "")
-    return {"pipeline": pipeline, "jobs": await client.list_job(pipeline, limit=ROWS)}
+    """Jobs from the newest on, of all pipelines or of one."""
+    pipeline, before = query.get("pipeline", ""), _number(query, "before")
+    found = await client.list_job(pipeline, before=before or None, limit=ROWS)
+    return {
+        "pipeline": pipeline,
+        "jobs": found,
+        "older": found[-1].number if len(found) == ROWS else 0,
+        "live": not before,
+    }
 
 
 async def pipeline(client: Client, query: Query) -> dict[str, Any]:

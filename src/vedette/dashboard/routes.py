@@ -130,7 +130,7 @@ class Dashboard:
         query = f"?{request.url.query}" if request.url.query else ""
         return {
             "menu": [("/", "Overview"), *menu, ("/jobs", "Jobs")],
-            "path": path,
+            "here": path,
             "stream": f"/live{path}{query}",
             "scripts": self._scripts,
             "styles": list(self._styles),

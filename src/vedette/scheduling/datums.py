@@ -12,7 +12,7 @@ from vedette.model.inputs import Pfs, leaves
 from vedette.model.job import DatumFile, DatumInfo, LogLine
 from vedette.scheduling import jobs
 from vedette.scheduling.intents import DatumRestarted, intend
-from vedette.scheduling.pipelines import read_spec
+from vedette.scheduling.pipelines import stored_spec
 from vedette.versioning.times import maybe, moment
 from vedette.versioning.transaction import Transaction
 
@@ -88,7 +88,7 @@ class _Names:
             row = self._rows.one("pipeline_by_name", name=pipeline)
             found = []
             if row is not None:
-                spec, _ = read_spec(msgspec.json.decode(row[9]))
+                spec = stored_spec(row[9])
                 for leaf in leaves(spec.input):
                     branch = leaf.branch if isinstance(leaf, Pfs) else ""
                     found.append((leaf.name, leaf.repo, branch))

@@ -9,7 +9,7 @@ from vedette.model.errors import Conflict, NotFound
 from vedette.model.inputs import leaves
 from vedette.model.job import TERMINAL, JobInfo, JobInput
 from vedette.scheduling.intents import JobStopped, intend
-from vedette.scheduling.pipelines import read_spec
+from vedette.scheduling.pipelines import stored_spec
 from vedette.versioning.times import maybe, moment
 from vedette.versioning.transaction import Transaction
 
@@ -67,7 +67,7 @@ def stop(tx: Transaction, job_id: str) -> None:
 
 
 def _info(rows: Rows, row: Row) -> JobInfo:
-    spec, _ = read_spec(msgspec.json.decode(row[19]))
+    spec = stored_spec(row[19])
     inputs = []
     for leaf, num in zip(leaves(spec.input), msgspec.msgpack.decode(row[18]), strict=False):
         named = rows.one("commit_name", num=num)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -29,6 +30,12 @@ def read_spec(document: dict[str, Any]) -> tuple[PipelineSpec, tuple[str, ...]]:
     if refused:
         raise InvalidSpec("\n".join(refused), pipeline=parsed.spec.name)
     return parsed.spec, parsed.warnings
+
+
+@lru_cache(maxsize=256)
+def stored_spec(encoded: bytes) -> PipelineSpec:
+    """The spec of a stored document. Documents never change, and listings read the same ones."""
+    return read_spec(msgspec.json.decode(encoded))[0]
 
 
 def create(
@@ -102,7 +109,7 @@ def _check(rows: Rows, spec: PipelineSpec, exists: bool) -> None:
 def _cycle(rows: Rows, spec: PipelineSpec) -> bool:
     reads: dict[str, set[str]] = {}
     for row in rows.all("pipelines"):
-        other, _ = read_spec(msgspec.json.decode(row[9]))
+        other = stored_spec(row[9])
         reads[other.name] = {leaf.repo for leaf in leaves(other.input)}
     reads[spec.name] = {leaf.repo for leaf in leaves(spec.input)}
     return order.would_cycle(reads, {name: name for name in reads}, spec.name)
@@ -125,7 +132,7 @@ def plan(
     version = f"pipeline {spec.name} becomes version {present[4] + 1}"
     if reprocess:
         return f"{version}: its {done} datums run again, because of --reprocess; live work waits"
-    old, _ = read_spec(msgspec.json.decode(present[9]))
+    old = stored_spec(present[9])
     if old.input != spec.input:
         return (
             f"{version}: its input changed; of {done} datums those of unchanged content stay done"
@@ -142,7 +149,7 @@ def readers(rows: Rows, repo: str) -> list[str]:
     """The pipelines that read a repo or own it, by name."""
     found = []
     for row in rows.all("pipelines"):
-        spec, _ = read_spec(msgspec.json.decode(row[9]))
+        spec = stored_spec(row[9])
         if row[1] == repo or any(leaf.repo == repo for leaf in leaves(spec.input)):
             found.append(str(row[1]))
     return sorted(found)
@@ -156,7 +163,7 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
         raise Conflict(
             f"pipeline {name} is read by {', '.join(others)}: delete them first, or use --force"
         )
-    spec, _ = read_spec(msgspec.json.decode(row[9]))
+    spec = stored_spec(row[9])
     for leaf in leaves(spec.input):
         if isinstance(leaf, Pfs) and leaf.trigger is not None:
             branches.delete(tx, leaf.repo, leaf.branch)

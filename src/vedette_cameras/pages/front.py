@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from vedette.client import Client
 from vedette.client.application import Panel, Sheet
 from vedette.model.errors import NotFound
@@ -11,9 +13,12 @@ from vedette_cameras.ingest.offer import IMAGES
 from vedette_cameras.pages.marks import render
 from vedette_cameras.pages.picture import known
 from vedette_cameras.site import Site, site_of
+from vedette_cameras.validate.check import ReasonRecord
 
 NEWEST = 8
 LISTED = 96
+REFUSED = 50
+REASONS = "/reasons"
 
 
 async def panels(client: Client) -> list[Panel]:
@@ -44,6 +49,30 @@ async def picture_page(client: Client, query: Mapping[str, str]) -> Sheet:
     settled = found.outcome != "in flight" and not (found.delivery and found.delivery.open)
     html = render("picture.html", {"known": found})
     return Sheet(title=found.image.lstrip("/"), html=html, live=not settled)
+
+
+async def invalid_page(client: Client, query: Mapping[str, str]) -> Sheet:
+    """Pictures that validate refused, and why."""
+    after = query.get("after", "")
+    try:
+        files = await client.list_file("validate", "master", REASONS, after=after, limit=REFUSED)
+    except NotFound:
+        files = []
+    values = {
+        "found": [await _refused(client, file.path) for file in files],
+        "next": files[-1].path if len(files) == REFUSED else "",
+    }
+    return Sheet(title="Invalid pictures", html=render("invalid.html", values), live=not after)
+
+
+async def _refused(client: Client, path: str) -> ReasonRecord:
+    image = "/" + path.removeprefix(REASONS).strip("/").removesuffix(".json")
+    try:
+        return msgspec.json.decode(
+            await client.get_file("validate", "master", path), type=ReasonRecord
+        )
+    except (NotFound, msgspec.MsgspecError):
+        return ReasonRecord(image=image, object="", reason="bad_name", detail="no reason on record")
 
 
 async def _channel(site: Site) -> str:
