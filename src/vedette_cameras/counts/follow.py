@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -32,8 +33,9 @@ from vedette_cameras.counts.tally import (
     stem_of_result,
 )
 
+THREATS = "threat-detect"
 _PAGE = 2000
-_FOLLOWED = ("images", "validate", "judge", "object-detect", "threat-detect")
+_FOLLOWED = ("images", "validate", "object-detect", "judge", THREATS)
 _FAILED_EVERY = 10.0
 
 
@@ -54,6 +56,7 @@ class Counts:
         self._client = client
         self._cursors: dict[str, int] = {}
         self._lock = asyncio.Lock()
+        self._decided = ("", 0)
         self._failed_looked = -_FAILED_EVERY
         self._failed_moved = True
         self._ledger_marks: dict[str, int] = {}
@@ -107,6 +110,8 @@ class Counts:
         """Apply what has changed; False when pipelines came or went, and all is to be read."""
         cursors = dict(self._cursors)
         found: dict[str, list[NumberedChange]] = {}
+        judging = "judge" if "judge" in cursors else "object-detect"
+        decided = await self._decided_to(judging) if judging in cursors else 0
         present = set()
         # What comes last in the flow is read first, and applied last: so whatever is read of it
         # belongs to pictures that are known by then.
@@ -124,10 +129,11 @@ class Counts:
                 present.add(repo)
                 if repo not in self._cursors:
                     return False
-                changes += page.changes
-                if page.number <= cursors[repo]:
+                end = min(page.number, decided) if repo == judging else page.number
+                changes += [entry for entry in page.changes if entry.number <= end]
+                if end <= cursors[repo]:
                     break
-                cursors[repo] = page.number
+                cursors[repo] = end
         if present != set(self._cursors):
             return False
         for repo in _FOLLOWED:
@@ -136,9 +142,31 @@ class Counts:
         self._cursors = cursors
         return True
 
+    async def _decided_to(self, judging: str) -> int:
+        """The number of the last commit of judge (or object-detect) that threat-detect has read.
+
+        What was judged later may yet turn out to be a threat, so it is not clean so far.
+        """
+        try:
+            head = await self._client.inspect_commit(THREATS, "master")
+        except NotFound:
+            return 0
+        if head.id != self._decided[0]:
+            try:
+                same = await self._client.inspect_commit(judging, head.id)
+                self._decided = (head.id, same.number)
+            except NotFound:
+                # Woken by another input, such as new rules: all is decided when no job is left.
+                with suppress(NotFound):
+                    newest = await self._client.inspect_commit(judging, "master")
+                    jobs = await self._client.list_job(THREATS, limit=1)
+                    if jobs and jobs[0].state in TERMINAL:
+                        self._decided = (self._decided[0], newest.number)
+        return self._decided[1]
+
     async def _rebuild(self) -> None:
         self.tally = Tally()
-        self._cursors = {}
+        self._cursors, self._decided = {}, ("", 0)
         heads: dict[str, str] = {}
         for repo in reversed(_FOLLOWED):
             try:
@@ -153,12 +181,22 @@ class Counts:
             self._cursors[repo], heads[repo] = head.number, head.id
         if "judge" in self._cursors:
             self._cursors.pop("object-detect", None)
+        judging = "judge" if "judge" in self._cursors else "object-detect"
+        if judging in heads:
+            # Read as of the last commit that is decided upon; what came later follows as changes.
+            self._cursors[judging] = await self._decided_to(judging)
+            heads[judging] = await self._commit_at(judging, self._cursors[judging])
         for repo in _FOLLOWED:
-            if repo in heads and repo in self._cursors:
+            if heads.get(repo) and repo in self._cursors:
                 await self._read_all(repo, heads[repo])
         for image, mark in self._ledger_marks.items():
             self.tally.mark(image, mark)
         self._failed_moved = True
+
+    async def _commit_at(self, repo: str, number: int) -> str:
+        """The id of the commit with this number, or empty."""
+        found = await self._client.list_commit(repo, "master", before=number + 1, limit=1)
+        return found[0].id if found and number else ""
 
     async def _read_all(self, repo: str, commit: str) -> None:
         patterns = {"images": ("/*",), "validate": ("/invalid/*", "/valid/*")}
@@ -192,7 +230,7 @@ class Counts:
             if mark and self.tally.marks(image) & PRESENT:
                 self.tally.mark(image, mark, on=not gone)
             return
-        mark = THREAT if repo == "threat-detect" else JUDGED
+        mark = THREAT if repo == THREATS else JUDGED
         images = self.tally.of_stem(stem_of_result(path))
         if gone or len(images) == 1:
             for image in images:
@@ -233,8 +271,9 @@ class Counts:
         """
         states = []
         for pipeline in PIPELINES:
-            newest = await self._client.list_job(pipeline, limit=1)
-            states += [job.state for job in newest]
+            with suppress(NotFound):
+                newest = await self._client.list_job(pipeline, limit=1)
+                states += [job.state for job in newest]
         if len(states) < 3 or any(state not in TERMINAL for state in states):
             return self.tally.summary()
         # What those jobs did is read only now, so that nothing is taken for left over that is not.
