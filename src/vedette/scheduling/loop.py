@@ -92,6 +92,7 @@ class Loop:
         self._codes: dict[str, Code] = {}
         self._start_over: set[str] = set()
         self._tried: set[str] = set()
+        self._demanded: dict[str, tuple[Pool, int]] = {}
         self._listeners: list[Callable[[list[Event]], None]] = []
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
@@ -297,7 +298,10 @@ class Loop:
             else:
                 operation.future.set_result(operation.result)
         if self._launcher is not None:
-            self._launcher.wanted(_demand(round.memory))
+            demand = _demand(round.memory)
+            if demand != self._demanded:
+                self._demanded = demand
+                self._launcher.wanted(demand)
         if round.events:
             for listener in list(self._listeners):
                 listener(round.events)
