@@ -19,6 +19,9 @@ from vedette_cameras.runtimes import PIPELINES, code_folder
 SPECS = Path(__file__).parent / "original_specs"
 BUNDLED = code_folder().parents[1] / "models" / "nanodet_g_416.onnx"
 RULE = {"from_email": "a@b.c", "to_email": "d@e.f", "threat_classes": [1, 3, 4, 8]}
+FEW = ("blah.jpg", "dev1_1511891155.jpg", "dev2_1511891326.jpg", "dev3_1511891385.jpg")
+"""A command stage loads the model for each picture: a few tell as much as all."""
+
 THREATS = [
     "/dev1/1511891098.json",
     "/dev1/1511891155.json",
@@ -54,28 +57,29 @@ def pipeline(server: Server, name: str) -> tuple[str, str]:
 def test_the_originals_instructions_run_as_written(server: Server, data_dir: Path) -> None:
     for name in ("validate", "object-detect", "threat-detect", "plot"):
         server("create-pipeline", "-f", SPECS / f"{name}.json")
-    for picture in sorted((data_dir / "original").iterdir()):
-        server("put-file", "images", "master", "-c", "-f", picture)
+    for name in FEW:
+        server("put-file", "images", "master", "-c", "-f", data_dir / "original" / name)
     server("wait", "--idle", "--timeout", "110")
 
     validated = sorted(server.files("validate"))
     assert [path for path in validated if path.startswith("/invalid/")] == ["/invalid/blah.jpg"]
-    assert len(validated) == 8
+    assert len(validated) == len(FEW)
     images = server.files("images")
     assert all(images[f"/{path.rpartition('/')[2]}"] == object for path, object in
                server.files("validate").items()), "pictures are passed on by reference"  # fmt: skip
 
     found = sorted(server.files("object-detect"))
-    assert len(found) == 7
+    assert found == ["/dev1/1511891155.json", "/dev2/1511891326.json", "/dev3/1511891385.json"]
     assert (
         "frozen_inference_graph.pb is missing: using nanodet_g_416.onnx"
         in server("get-logs", "--pipeline", "object-detect").out
     )
 
-    assert sorted(server.files("threat-detect")) == THREATS
-    assert "decision" not in server.json("threat-detect", THREATS[0])
+    threats = sorted(server.files("threat-detect"))
+    assert threats == ["/dev1/1511891155.json", "/dev3/1511891385.json"]
+    assert "decision" not in server.json("threat-detect", threats[0])
     charts = server.content("plot", "/threats.png")
-    assert charts.count(b"\x89PNG\r\n\x1a\n") == 3, "one chart a device, as under 1.6"
+    assert charts.count(b"\x89PNG\r\n\x1a\n") == 2, "one chart a device, as under 1.6"
 
 
 def test_the_shipped_pipelines_come_to_the_same_threats_and_say_why(
