@@ -7,8 +7,7 @@ from pathlib import Path
 
 from vedette_cameras.demo.shots import Shot, shots
 
-_ALERTING = ("a visitor", "somebody with a camera")
-_QUIET = ("coffee", "cat", "horse", "empty", "shadow", "headlights", "rain")
+_SOMEBODY = ("visitor", "somebody", "photographer")
 
 
 def write(folder: Path, count: int, alerting: int, start: int = 1_700_000_000) -> list[Path]:
@@ -18,8 +17,8 @@ def write(folder: Path, count: int, alerting: int, start: int = 1_700_000_000) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     played = [shot for shot in shots(datetime.now(UTC), seed=1) if _whole(shot)]
-    people = [shot.data for shot in played if shot.what in _ALERTING]
-    others = [shot.data for shot in played if any(word in shot.what for word in _QUIET)]
+    people = [shot.data for shot in played if _shows_somebody(shot)]
+    others = [shot.data for shot in played if not _shows_somebody(shot)]
     paths = []
     for number in range(count):
         source = people if number % alerting == 0 else others
@@ -32,6 +31,10 @@ def write(folder: Path, count: int, alerting: int, start: int = 1_700_000_000) -
 
 def _whole(shot: Shot) -> bool:
     return "_" in shot.name and "cut off" not in shot.what
+
+
+def _shows_somebody(shot: Shot) -> bool:
+    return any(word in shot.what for word in _SOMEBODY)
 
 
 def marked(data: bytes, comment: str) -> bytes:
