@@ -261,6 +261,24 @@ def test_answers_are_packed_when_asked(api: TestClient) -> None:
     assert msgspec.msgpack.decode(answer.content)[0]["name"] == "images"
 
 
+def test_a_directory_is_not_read_as_a_file(api: TestClient) -> None:
+    put(api, "d/a", b"1")
+    answer = get(api, "d")
+    assert problem(answer) == (404, "not_found") and "-r" in answer.json()["detail"]
+
+
+def test_damaged_content_breaks_off(parts: Site, api: TestClient, tmp_path: Path) -> None:
+    parts.limits = Limits()
+    put(api, "large", bytes(6 << 20))
+    put(api, "small", bytes(100_000))
+    for file in [*tmp_path.rglob("*.pack"), *(tmp_path / "objects").rglob("*")]:
+        if file.is_file():
+            with file.open("r+b") as opened:
+                opened.write(b"damage")
+    assert problem(get(api, "small")) == (500, "corrupt")
+    assert len(get(api, "large").content) < 6 << 20
+
+
 def test_events_are_told_as_they_happen(parts: Site) -> None:
     """A listener hears of a commit; told by the hub, since a test client cannot hold a stream."""
     import asyncio

@@ -200,10 +200,13 @@ async def _send_content(
         await send({"type": "http.response.body", "body": b""})
     elif isinstance(content.chunks, bytes):
         await send({"type": "http.response.body", "body": content.chunks})
-    elif content.live:
-        await _until_gone(_pump(content.chunks, send), receive)
     else:
-        await _pump(content.chunks, send)
+        pump = _pump(content.chunks, send)
+        try:
+            await (_until_gone(pump, receive) if content.live else pump)
+        except VedetteError as error:
+            # The answer has begun, so it can only break off: the caller sees an incomplete one.
+            _log.error("an answer broke off", reason=error.message)
 
 
 async def _pump(chunks: AsyncIterator[bytes], send: Send) -> None:

@@ -37,7 +37,7 @@ async def get_file(site: Site, call: Call) -> Content:
         found = files.stat(rows, commit, path)
         if found is None:
             there = files.exists_below(rows, commit, path)
-            hint = "is a directory: use archive" if there else "is not there"
+            hint = "is a directory: get it with -r" if there else "is not there"
             raise NotFound(f"{repo}@{call.params['ref']}:{path} {hint}", repo=repo, path=path)
         data = None
         if found.size <= _HERE and call.etag != found.object.hex():

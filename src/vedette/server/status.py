@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from vedette.model.api import Health, Idle, Status, Version
 from vedette.model.errors import Unavailable
 from vedette.scheduling import state
@@ -33,13 +35,21 @@ async def idle(site: Site, call: Call) -> Idle:
     """Wait until no job is unfinished, no trigger due and no delivery queued."""
     last = Idle(jobs=0, triggers=0, deliveries=0)
 
-    async def look() -> Idle | None:
+    def unfinished() -> bool:
         nonlocal last
-        deliveries = await site.services.pending()
         with site.read() as rows:
             now = state.idle(rows)
-        last = Idle(jobs=now.jobs, triggers=now.triggers, deliveries=deliveries)
-        return None if last.jobs or last.triggers or last.deliveries else last
+        last = Idle(jobs=now.jobs, triggers=now.triggers, deliveries=last.deliveries)
+        return bool(now.jobs or now.triggers)
+
+    async def look() -> Idle | None:
+        nonlocal last
+        # What a job made is counted by a service from then on, and what a service commits may make
+        # a job: so jobs, then services, then jobs once more, and nothing slips between them.
+        if unfinished():
+            return None
+        last = structs.replace(last, deliveries=await site.services.pending())
+        return None if last.deliveries or unfinished() else last
 
     found = await waited(site, look, call.query.timeout)
     if found is None:
