@@ -288,6 +288,8 @@ def test_the_shipped_pipelines_give_the_same_verdicts_with_the_bundled_model(
     with pachctl(tmp_path) as server:
         server("cameras", "init")
         server("put-file", "rules", "master", "-c", "-f", "rule.json")
+        for device in ("dev1", "dev2", "dev3", "dev4"):  # `put-file` asks for no device; charts do
+            server("cameras", "device", device)
         pictures = data_dir / "original"
         server("put-file", "images", "master", "/", "-c", "-r", "-f", f"{pictures}/")
         server.idle()
