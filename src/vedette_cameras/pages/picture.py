@@ -13,7 +13,6 @@ from vedette_cameras import names
 from vedette_cameras.alert.record import Record
 from vedette_cameras.decisions import decided
 from vedette_cameras.ingest.offer import ARRIVALS, Arrival
-from vedette_cameras.judge.decide import RulesUsed, Step
 from vedette_cameras.site import Site
 
 
@@ -26,10 +25,28 @@ class Found(Struct, frozen=True, kw_only=True):
     box: tuple[float, ...] = ()
 
 
+class Step(Struct, frozen=True, kw_only=True):
+    """One test of the trace."""
+
+    object: int | None = None
+    step: str = ""
+    field: str = ""
+    value: Any = None
+    limit: Any = None
+    passed: bool = msgspec.field(name="pass", default=False)
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """Which rules decided, and the file that set each value."""
+
+    commit: str = ""
+    layers: dict[str, str] = {}
+
+
 class Why(Struct, frozen=True, kw_only=True):
     """What judge added to the file, as far as it is shown."""
 
-    rules: RulesUsed | None = None
+    rules: Rules | None = None
     code: str = ""
     trace: tuple[Step, ...] = ()
 
