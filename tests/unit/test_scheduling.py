@@ -10,7 +10,7 @@ import pytest
 from tests.rig import Rig, path_of, pfs, rig
 
 from vedette.model.errors import Conflict, InvalidSpec
-from vedette.scheduling import jobs, pipelines
+from vedette.scheduling import jobs, loop, pipelines
 
 
 @pytest.fixture
@@ -239,3 +239,16 @@ def test_s6_code_counts_only_where_the_spec_asks(engine: Rig) -> None:
             engine.loop.submit(partial(pipelines.create, document=document, update=True)).result()
             engine.settle()
         assert [pipeline for pipeline, _ in engine.ran].count(name) == runs
+
+
+def test_d3_a_job_of_many_datums_is_found_over_several_rounds(
+    engine: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "BUDGET", 50)
+    engine.put("images", {f"/{n}": b"x" for n in range(320)})
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.settle()
+    assert engine.jobs("one")[0].processed == 320
+    engine.pipeline("one", pfs("images", "/*"), update=True)
+    engine.settle()
+    assert (engine.jobs("one")[0].total, engine.jobs("one")[0].skipped) == (320, 320)

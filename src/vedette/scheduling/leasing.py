@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from vedette.decide.retry import backoff
 from vedette.model.events import Event
 from vedette.model.work import Result, Task
-from vedette.scheduling import readiness, tasks
+from vedette.scheduling import expansion, readiness, tasks
 from vedette.scheduling.rounds import Round, encode
 from vedette.scheduling.running import Datum, Effect, Pipeline, Worker
 from vedette.versioning import contents
@@ -77,6 +77,8 @@ def _ended(round: Round, datum: Datum, result: Result) -> None:
         pipeline.failures, pipeline.retry_at, pipeline.probe = 0, 0, 0
         round.set_state(pipeline, "RUNNING")
     datum.result, datum.finished = result, round.now
+    if datum.jobs:
+        datum.refs = expansion.references(datum.jobs[0])
     datum.tries, datum.reason = datum.tries + result.tries, result.reason
     datum.state = "done" if result.state == "success" else result.state
     outputs = tuple((o.path, o.object, o.size) for o in result.outputs)

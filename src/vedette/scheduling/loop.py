@@ -36,6 +36,9 @@ from vedette.scheduling.source import LocalSource
 from vedette.versioning.transaction import Transaction
 
 T = TypeVar("T")
+BUDGET = 5000
+"""Datums that one round looks at, so that a large job does not keep others waiting."""
+
 _log = structlog.get_logger("vedette.scheduling")
 
 
@@ -237,13 +240,13 @@ class Loop:
     def _round(self, operations: list[Operation[Any]]) -> None:
         with self.store.write() as rows:
             tx = SchedulingTransaction(rows, self.objects, self._clock(), self._new_id)
-            round = Round(tx, self._memory, self._commits)
+            round = Round(tx, self._memory, self._commits, budget=BUDGET)
             round.touched |= self._start_over
+            self._start_over = set()
             for operation in operations:
                 self._perform(round, tx, operation)
             self._schedule(round, tx)
             self.objects.sync()
-        self._start_over.clear()
         self._answer(round, operations)
 
     def _perform(self, round: Round, tx: SchedulingTransaction, operation: Operation[Any]) -> None:

@@ -54,13 +54,13 @@ class Round:
     tx: Transaction
     memory: Memory
     commits: CommitCache
+    budget: int
     events: list[Event] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
     jobs: dict[int, Job] = field(default_factory=dict)
     datums: dict[int, Datum] = field(default_factory=dict)
     leased: dict[str, list[Task]] = field(default_factory=dict)
     moved: set[Branch] = field(default_factory=set)
-    budget: int = 5000
     more: bool = False
 
     @property
