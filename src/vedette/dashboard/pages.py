@@ -74,6 +74,7 @@ async def pipeline(client: Client, query: Query) -> dict[str, Any]:
     return {
         "pipeline": found,
         "links": links_of(found),
+        "description": str(found.spec.get("description") or ""),
         "jobs": await client.list_job(found.name, limit=JOBS),
         "spec": msgspec.json.format(msgspec.json.encode(found.spec), indent=2).decode(),
     }
