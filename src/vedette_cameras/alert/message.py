@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import secrets
 from collections import Counter
 from datetime import datetime
 from email.message import EmailMessage
@@ -17,6 +20,7 @@ from vedette_cameras.ingest.brands import zone
 DEFAULT_SENDER = "vedette@localhost"
 PICTURE_ID = "picture@vedette.invalid"
 _SUBJECT = 150
+_LINE = 76
 _STYLE = "font-family:system-ui,sans-serif;font-size:16px;color:#1b1b1f;max-width:40em"
 _BUTTON = (
     "display:inline-block;padding:.5em 1em;background:#1f4fd8;color:#fff;"
@@ -144,13 +148,12 @@ def _html(lines: list[str], link: str, picture: bool) -> str:
     )
 
 
-def _one_line(text: str) -> str:
-    """A header without line ends, whatever a file was called."""
-    return " ".join(text.split())[:_SUBJECT]
+def to_mime(message: Message) -> bytes:
+    """The message as the bytes of an e-mail: text, HTML and the picture inline.
 
-
-def to_mime(message: Message) -> EmailMessage:
-    """The message as e-mail: text, HTML and the picture inline."""
+    The picture is put in at the end, in place of a word: the library would look at each of its
+    lines several times, which cost 4 ms of processor a message.
+    """
     mail = EmailMessage(policy=SMTP)
     mail["Subject"] = message.subject
     mail["From"] = _one_line(message.sender)
@@ -161,14 +164,23 @@ def to_mime(message: Message) -> EmailMessage:
     mail["X-Vedette-Key"] = quote(message.key)
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")
-    if message.picture:
-        html = mail.get_payload()[1]  # type: ignore[index]
-        html.add_related(  # type: ignore[union-attr]
-            message.picture,
-            maintype="image",
-            subtype="jpeg",
-            cid=f"<{PICTURE_ID}>",
-            filename=message.picture_name,
-            disposition="inline",
-        )
-    return mail
+    if not message.picture:
+        return mail.as_bytes()
+    html = mail.get_payload()[1]  # type: ignore[index]
+    place = base64.b64encode(secrets.token_bytes(24))
+    html.add_related(  # type: ignore[union-attr]
+        base64.b64decode(place),
+        maintype="image",
+        subtype="jpeg",
+        cid=f"<{PICTURE_ID}>",
+        filename=message.picture_name,
+        disposition="inline",
+    )
+    text = binascii.b2a_base64(message.picture, newline=False)
+    lines = [text[at : at + _LINE] for at in range(0, len(text), _LINE)]
+    return mail.as_bytes().replace(place, b"\r\n".join(lines), 1)
+
+
+def _one_line(text: str) -> str:
+    """A header without line ends, whatever a file was called."""
+    return " ".join(text.split())[:_SUBJECT]

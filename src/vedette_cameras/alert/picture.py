@@ -28,9 +28,7 @@ class Studio:
 
     async def mime(self, message: Message) -> bytes:
         """A message as the bytes of an e-mail."""
-        return await get_running_loop().run_in_executor(
-            self._pool, lambda: to_mime(message).as_bytes()
-        )
+        return await get_running_loop().run_in_executor(self._pool, to_mime, message)
 
     def close(self) -> None:
         """End the thread when it has done what it does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from vedette_cameras.devices import Devices
 from vedette_cameras.settings import Settings
 
 _CHECK = 5.0
+_PAUSE = 0.05
 _WAITED = frozenset(("queued", "sending", "gathering"))
 _log = structlog.get_logger("vedette.cameras.alert")
 
@@ -57,6 +59,8 @@ class AlertService:
         self._sender = Sender(client, ledger, self._office, self._studio, settings, clock)
         self._devices = devices
         self._happened = asyncio.Event()
+        self._failed = True
+        ledger.listen(self._told)
 
     async def run(self) -> None:
         """Work until cancelled. Waits for the pipeline `threat-detect`, and makes the ledger."""
@@ -120,14 +124,19 @@ class AlertService:
             folder = getattr(channel, "folder", "")
             _log.info("no mail is set up: messages are written to files", folder=str(folder))
 
+    def _told(self, records: Sequence[Record]) -> None:
+        if any(record.state == "queued" for record in records):
+            self._sender.wake.set()
+
     async def _listen(self) -> None:
         """Wake up when something was committed or has failed."""
         while True:
             try:
                 async for event in self._client.events():
-                    if (event.kind == "commit" and event.repo == PIPELINE) or (
-                        event.kind == "datum" and event.state in ("failed", "")
-                    ):
+                    if event.kind == "datum":
+                        self._failed = True
+                        self._happened.set()
+                    elif event.kind == "commit" and event.repo == PIPELINE:
                         self._happened.set()
                     elif event.kind == "commit" and event.repo == "devices":
                         await self._devices.refresh()
@@ -136,22 +145,27 @@ class AlertService:
             await asyncio.sleep(1.0)
 
     async def _follow(self) -> None:
+        checked = -_CHECK
+        clock = asyncio.get_running_loop()
         while True:
             self._happened.clear()
-            await self._look()
+            failures = self._failed or clock.time() - checked >= _CHECK
+            if failures:
+                self._failed, checked = False, clock.time()
+            await self._look(failures=failures)
             await self._close_summaries()
+            # Under load commits come by the dozen a second: the next look takes in several.
+            await asyncio.sleep(_PAUSE)
             gathering = any(r.state == "gathering" for r in self.ledger.open.values())
             wait = min(_CHECK, self._settings.late_gather / 2) if gathering else _CHECK
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._happened.wait()
 
-    async def _look(self) -> None:
-        before = len(self.ledger.open)
+    async def _look(self, *, failures: bool = True) -> None:
         await self._follower.look()
-        await self._failures.look()
-        if len(self.ledger.open) != before or self.ledger.open:
-            self._sender.wake.set()
+        if failures:
+            await self._failures.look()
 
     async def _close_summaries(self) -> None:
         """Queue the summaries to which nothing was added for a while."""
@@ -165,7 +179,6 @@ class AlertService:
                         closed.append(structs.replace(record, state="queued"))
             if closed:
                 await self.ledger.write(closed)
-                self._sender.wake.set()
 
 
 def holder() -> str:
