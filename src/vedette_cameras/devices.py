@@ -113,7 +113,12 @@ class Devices:
         """Record a device as it is given."""
         check_device(device.name)
         zone(device.time_zone)
-        await self._client.transaction([self.write(device)])
+        try:
+            await self._client.transaction([self.write(device)])
+        except NotFound as error:
+            raise NotFound(
+                f"{error.message}: set the cameras up with `vedette cameras init`"
+            ) from None
         self.learn(device)
 
     async def all(self) -> list[Device]:
