@@ -23,7 +23,7 @@ import structlog
 from vedette.decide.scale import wanted
 from vedette.launchers.launcher import Launcher
 from vedette.metadata.store import MetadataStore, Rows
-from vedette.model.errors import Unavailable
+from vedette.model.errors import Unavailable, VedetteError
 from vedette.model.events import Event
 from vedette.model.work import Code, Pool, Task
 from vedette.objects.store import ObjectStore
@@ -218,7 +218,8 @@ class Loop:
         elif operations and not operations[0].durable:
             operations[0].future.set_exception(error)
         else:
-            _log.error("round failed", exc_info=error)
+            if not isinstance(error, VedetteError):  # what was foreseen is told by the line above
+                _log.error("round failed", exc_info=error)
             with self._wake:
                 self._inbox.operations.extendleft(operations)
                 self._wake.wait(0.0 if self._stopping else 1.0)
