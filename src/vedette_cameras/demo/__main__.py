@@ -26,6 +26,8 @@ def main() -> int:
 
 def _demo() -> int:
     options = _options()
+    if options.export is not None:
+        return _export(options.export)
     # Imported late, so that Ctrl-C is clean while the libraries load.
     import asyncio
 
@@ -65,7 +67,23 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--json", default=environment.get("JSON", ""), help="a file for the closing figures"
     )
+    parser.add_argument(
+        "--export", type=Path, help="write the demo's own pictures into this folder, and end"
+    )
     return parser.parse_args()
+
+
+def _export(folder: Path) -> int:
+    from datetime import UTC, datetime
+
+    from vedette_cameras.demo.shots import shots
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # A time that is always the same, so that names in a text stay true.
+    for shot in shots(datetime(2026, 1, 1, 12, 0, tzinfo=UTC), seed=1):
+        (folder / shot.name).write_bytes(shot.data)
+        print(f"{folder / shot.name}: {shot.what}")
+    return 0
 
 
 def _path(text: str) -> Path | None:
