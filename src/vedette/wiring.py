@@ -153,7 +153,8 @@ class Installation:
         launcher = ProcessLauncher(partial(agent_for, settings=_workers(settings, images)))
         self.loop = Loop(store, objects, launcher, bounded, clock, new_id)
         self.site = Site(self.loop, __version__, datetime.now(UTC))
-        self.client = Client(LocalTransport(self.site))
+        self._local = LocalTransport(self.site)
+        self.client = Client(self._local)
 
     async def _begin(self) -> None:
         self.loop.start()
@@ -168,7 +169,7 @@ class Installation:
             table = self.settings.apps.get(joined.name, {})
             services = joined.services(self.client, self.settings.data, table)
             self.site.services.add(joined.name, services)
-        self.address = serving.address_of(self._socket)
+        self.address = self._local.address = serving.address_of(self._socket)
         self._http = serving.HttpServer(app)
         self._task = asyncio.create_task(self._http.serve(sockets=[self._socket]))
         while not self._http.started and not self._task.done():

@@ -25,6 +25,7 @@ from vedette.client import Client, HttpTransport
 from vedette_cameras.alert.ledger import FencedError, Ledger
 from vedette_cameras.alert.record import Record
 from vedette_cameras.clock import SystemClock
+from vedette_cameras.ingest.kinds import Kind, look
 
 FAST = {"first": 0.05, "longest": 0.2, "tries": 4, "timeout": 0.5}
 
@@ -195,6 +196,14 @@ def test_without_a_channel_messages_are_files(tmp_path: Path) -> None:
         server.idle()
         (file,) = (tmp_path / "outbox").iterdir()
         assert file.suffix == ".eml"
+        mail = email.message_from_bytes(file.read_bytes(), policy=default)
+        assert isinstance(mail, EmailMessage)
+        text = mail.get_body(("plain",))
+        assert text is not None
+        assert f"{server.address}/alerts/gate_1511891098.jpg" in text.get_content()
+        (shown,) = [part for part in mail.walk() if part.get_content_type() == "image/jpeg"]
+        pixels = shown.get_content()
+        assert look(pixels) == Kind("jpg", 64, 48)
         assert server.delivery("/gate_1511891098.jpg")["message_id"].encode() in file.read_bytes()
 
 

@@ -18,9 +18,13 @@ T = TypeVar("T")
 
 
 class LocalTransport:
-    """Calls within the server's process and event loop, with the rights of a service."""
+    """Calls within the server's process and event loop, with the rights of a service.
+
+    `address` is where the server can be asked from outside, empty until it listens.
+    """
 
     def __init__(self, site: Site) -> None:
+        self.address = ""
         self._site = site
         self._handlers = handlers()
 

@@ -25,6 +25,7 @@ from vedette_cameras.ingest.offer import IMAGES
 from vedette_cameras.settings import Settings
 
 _ERROR = 300
+_DEFAULT_ADDRESS = "http://127.0.0.1:7650"
 _DOUBLINGS = 30
 _log = structlog.get_logger("vedette.cameras.alert")
 
@@ -47,7 +48,6 @@ class Sender:
         self._studio = studio
         self._settings = settings
         self._clock = clock
-        self._address = (settings.address or "http://127.0.0.1:7650").rstrip("/")
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
         self.wake = asyncio.Event()
@@ -120,7 +120,8 @@ class Sender:
 
     async def _try(self, record: Record, channel: Channel) -> Record:
         try:
-            message = await self._studio.compose(record, self._address, await self._picture(record))
+            picture = await self._picture(record)
+            message = await self._studio.compose(record, self._address(), picture)
             provider_id = await channel.send(message)
         except RefusedError as error:
             return self._dead(record, str(error))
@@ -137,6 +138,11 @@ class Sender:
             error="",
             reason="",
         )
+
+    def _address(self) -> str:
+        """What links start with: the settings' word, else where this server listens."""
+        own = getattr(self._client.transport, "address", "")
+        return (self._settings.address or own or _DEFAULT_ADDRESS).rstrip("/")
 
     async def _picture(self, record: Record) -> bytes:
         if record.kind == "summary":
