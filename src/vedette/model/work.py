@@ -38,7 +38,7 @@ class TaskInput(Struct, frozen=True, array_like=True):
 
 
 class Task(Struct, frozen=True, kw_only=True):
-    """One datum to run under one lease. `code` is the key of the pipeline version (`Source.code`)."""
+    """One datum to run under one lease. `code` names the pipeline's version (`Source.code`)."""
 
     datum: int
     lease: int
@@ -105,7 +105,7 @@ class Pool(Struct, frozen=True, kw_only=True):
 
 
 class Code(Struct, frozen=True, kw_only=True):
-    """A pipeline version as a worker needs it; `secrets` holds the values that its spec refers to."""
+    """A pipeline version as a worker needs it; `secrets` holds the values that its spec names."""
 
     key: str
     pool: str
