@@ -302,6 +302,8 @@ def test_rules_that_do_not_resolve_and_models_that_do_not_load_stop_nobody_for_g
     rule = {"from_email": "a@example.org", "to_email": "b@example.org"}
     with serving(tmp_path / "data") as server:
         server("cameras", "init")
+        for name in ("plot", "counts"):  # every ten seconds is too seldom to wait for
+            server("delete-pipeline", name)
         for number, (classes, reason) in enumerate(
             [([1, 999], "class id 999 is not in label map coco-90"), (["preson"], "'preson'")]
         ):
