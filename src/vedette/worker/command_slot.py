@@ -226,7 +226,9 @@ class CommandSlot:
             self._slot = Slot(layout, out_write, err_write)
         except OSError as error:
             self._drop()
-            raise CannotRun(error.strerror or str(error)) from None
+            where = f"{error.filename}: " if error.filename else ""
+            reason = error.strerror or str(error)
+            raise CannotRun(f"no worker can be started here: {where}{reason}") from None
         finally:
             os.close(out_write)
             os.close(err_write)
