@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -186,10 +186,10 @@ def test_logs_are_followed_as_they_come(tmp_path: Path) -> None:
             await client.create_repo("images")
             await client.create_pipeline(spec)
             await client.put_file("images", "master", "/a", b"first\n")
-            lines = client.logs(pipeline="p", follow=True)
-            found = [(await anext(lines)).text]
-            await client.put_file("images", "master", "/b", b"second\n")
-            found.append((await anext(lines)).text)
+            async with aclosing(client.logs(pipeline="p", follow=True)) as lines:
+                found = [(await anext(lines)).text]
+                await client.put_file("images", "master", "/b", b"second\n")
+                found.append((await anext(lines)).text)
             return found
 
     with serving(tmp_path / "data") as (_, address):

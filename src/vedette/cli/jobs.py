@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import aclosing
 
 import click
 
@@ -130,10 +131,12 @@ async def get_logs(
     """Show what user code wrote."""
     if not (pipeline or job or datum):
         raise Invalid("say whose logs: --pipeline, --job or --datum")
-    async for line in client.logs(pipeline=pipeline, job=job, datum=datum, follow=follow):
-        if raw:
-            shown.raw([line])
-        else:
-            print(line.text)
-        if follow:
-            sys.stdout.flush()
+    found = client.logs(pipeline=pipeline, job=job, datum=datum, follow=follow)
+    async with aclosing(found) as lines:
+        async for line in lines:
+            if raw:
+                shown.raw([line])
+            else:
+                print(line.text)
+            if follow:
+                sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -51,7 +51,7 @@ class Client:
         """Wait until nothing is left to do; `Unavailable` after `timeout` seconds."""
         return await self._call(at.IDLE, {}, {"timeout": timeout})
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """What happens from now on. Under load only the newest of each sort is told."""
         async with self.transport.stream(at.EVENTS, {}) as chunks:
             async for line in _lines(chunks):
@@ -283,7 +283,7 @@ class Client:
         datum: str = "",
         after: int = 0,
         follow: bool = False,
-    ) -> AsyncIterator[api.NumberedLine]:
+    ) -> AsyncGenerator[api.NumberedLine, None]:
         """Lines of logs; with `follow` until the server ends or the caller leaves."""
         query = {
             "pipeline": pipeline, "job": job, "datum": datum, "after": after, "follow": follow

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from vedette.client.transport import Endpoint
 from vedette.model import api
@@ -13,6 +13,10 @@ from vedette.model.job import DatumInfo, JobInfo
 from vedette.model.pipeline import PipelineInfo
 
 NONE = type(None)
+
+
+# What fits a column of numbers.
+Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,8 +33,8 @@ class CommitPage(Query, frozen=True, kw_only=True):
     """Newest first; `before` is a commit's number."""
 
     branch: str = ""
-    before: int | None = None
-    limit: int = 100
+    before: Number | None = None
+    limit: Number = 100
 
 
 class Wait(Query, frozen=True, kw_only=True):
@@ -56,7 +60,7 @@ class Page(Query, frozen=True, kw_only=True):
     """`after` is the last path of the page before."""
 
     after: str = ""
-    limit: int = 1000
+    limit: Number = 1000
 
 
 class GlobPage(Query, frozen=True, kw_only=True):
@@ -64,14 +68,14 @@ class GlobPage(Query, frozen=True, kw_only=True):
 
     pattern: str
     after: str = ""
-    limit: int = 1000
+    limit: Number = 1000
 
 
 class After(Query, frozen=True, kw_only=True):
     """`after` is the last number that was seen."""
 
-    after: int = 0
-    limit: int = 1000
+    after: Number = 0
+    limit: Number = 1000
 
 
 class DiffPage(Query, frozen=True, kw_only=True):
@@ -80,7 +84,7 @@ class DiffPage(Query, frozen=True, kw_only=True):
     against: str = ""
     other: str = ""
     after: str = ""
-    limit: int = 1000
+    limit: Number = 1000
 
 
 class PipelineOptions(Query, frozen=True, kw_only=True):
@@ -102,8 +106,8 @@ class JobPage(Query, frozen=True, kw_only=True):
     """Newest first; `before` is a job's number."""
 
     pipeline: str = ""
-    before: int | None = None
-    limit: int = 100
+    before: Number | None = None
+    limit: Number = 100
 
 
 class DatumPage(Query, frozen=True, kw_only=True):
@@ -111,8 +115,8 @@ class DatumPage(Query, frozen=True, kw_only=True):
 
     pipeline: str = ""
     state: str = "failed"
-    after: int = 0
-    limit: int = 1000
+    after: Number = 0
+    limit: Number = 1000
 
 
 class LogQuery(Query, frozen=True, kw_only=True):
@@ -121,7 +125,7 @@ class LogQuery(Query, frozen=True, kw_only=True):
     pipeline: str = ""
     job: str = ""
     datum: str = ""
-    after: int = 0
+    after: Number = 0
     follow: bool = False
 
 

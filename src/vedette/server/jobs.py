@@ -9,7 +9,7 @@ import msgspec
 
 from vedette.client.endpoints import LogQuery
 from vedette.model.api import NumberedLine
-from vedette.model.errors import Invalid
+from vedette.model.errors import Invalid, NotFound
 from vedette.model.job import DatumInfo, JobInfo, LogLine
 from vedette.scheduling import datums, jobs
 from vedette.server.call import Call, Content
@@ -17,6 +17,8 @@ from vedette.server.site import Site
 from vedette.versioning.transaction import Transaction
 
 _PAGE = 1000
+_ID_DIGITS = 64
+_NUMBER_DIGITS = 18
 _encode = msgspec.json.Encoder().encode
 
 
@@ -92,7 +94,11 @@ async def logs(site: Site, call: Call) -> Content:
 
 
 def _number_or_id(given: str) -> int | str:
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else given
+    if not (given.isascii() and given.isdigit()) or len(given) == _ID_DIGITS:
+        return given
+    if len(given) > _NUMBER_DIGITS:
+        raise NotFound(f"no datum has the number {given[:40]}: see `vedette list-datum JOB`")
+    return int(given)
 
 
 def _lines(site: Site, query: LogQuery, after: int) -> list[tuple[int, LogLine]]:
