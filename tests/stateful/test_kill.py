@@ -270,6 +270,31 @@ def test_killed_at_random_nothing_accepted_is_lost_and_nothing_done_twice(tmp_pa
     run_storm(tmp_path / "data", seed=1, servers=3, below=6)
 
 
+def test_what_is_killed_while_it_waits_costs_no_try(tmp_path: Path) -> None:
+    with installation(tmp_path / "data") as server:
+        killer = Killer(server, 0)
+        for number in range(4):
+            server("put-file", "images", "master", f"/{number}", "-f", "-", stdin=b"x")
+            server.idle()
+            commit = server.get("/v1/repos/images/commits", limit="1")[0]["id"]
+            jobs = [job for job in all_jobs(server) if job["commit"] == commit]
+            assert {(job["pipeline"], job["state"]) for job in jobs} == {
+                (name, "SUCCESS") for name in NAMES
+            }
+            for job in jobs:
+                (datum,) = [
+                    datum
+                    for datum in server.get(f"/v1/jobs/{job['id']}/datums")
+                    if datum["state"] == "SUCCESS"
+                ]
+                assert datum["tries"] == 1, datum
+            waiting = killer.look()
+            assert waiting, "warm workers wait for what comes next"
+            for pid in waiting if number % 2 else waiting[::-1]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 8))
 def test_a_long_storm(tmp_path: Path, seed: int) -> None:

@@ -89,8 +89,11 @@ class CommandSlot:
                             limit.add("system", remark)
                         break
                     reason = ran.why
-                except (BadOutput, SlotLost) as error:
-                    reason = str(error) or "the process that keeps /pfs was killed"
+                except BadOutput as error:
+                    reason = str(error)
+                except SlotLost:
+                    self._drop()
+                    reason = "the process that keeps /pfs was killed"
                 finally:
                     logs += limit.entries
                 limit.add("system", reason)
@@ -132,8 +135,16 @@ class CommandSlot:
             limit.add("system", remark)
         stdin = command_env.standard_input(transform.err_stdin if error else transform.stdin)
         env = command_env.for_task(self._runtime, self.code, task)
+        fresh = self._slot is None
         slot = self._ready()
-        slot.send(("run", argv, env, stdin))
+        try:
+            slot.send(("run", argv, env, stdin))
+        except SlotLost:
+            if fresh:
+                return self._died(slot, limit)
+            # It was killed while it had nothing to do: that is no try of this datum.
+            self._drop()
+            return self._command(task, cmd, limit, error=error)
         if not self._wait(slot, limit):
             self._drop()
             return _Ran(
