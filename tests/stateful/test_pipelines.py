@@ -70,20 +70,26 @@ def expected(leaves: list[tuple[str, str]], trees: dict[str, Tree]) -> Tree:
 class Platform(RuleBasedStateMachine):
     """The scheduler beside its oracle."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.rig = Rig(self.folder)
         self.roots: dict[str, Tree] = {name: {} for name in ROOTS}
         self.began: set[str] = set()
+        self.lost = 0
         self.pipelines: dict[str, list[tuple[str, str]]] = {}
         for name in ROOTS:
             self.rig.repo(name)
+            self.put(root=name, path="/a", data=b"1")
+        self.create(data=data)
 
     def teardown(self) -> None:
         if hasattr(self, "rig"):
-            self.rig.close()
-            shutil.rmtree(self.folder)
+            try:
+                self.settle()
+            finally:
+                self.rig.close()
+                shutil.rmtree(self.folder)
 
     @rule(root=st.sampled_from(ROOTS), path=st.sampled_from(FILES), data=contents)
     def put(self, root: str, path: str, data: bytes) -> None:
@@ -99,11 +105,13 @@ class Platform(RuleBasedStateMachine):
             self.roots[root][path] = data
             self.began.add(root)
 
-    @rule(root=st.sampled_from(ROOTS), path=st.sampled_from(FILES))
-    def delete(self, root: str, path: str) -> None:
-        if path in self.roots[root]:
-            self.rig.put(root, {path: None})
-            del self.roots[root][path]
+    @precondition(lambda self: any(self.roots.values()))
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        there = [(root, path) for root in ROOTS for path in sorted(self.roots[root])]
+        root, path = data.draw(st.sampled_from(there))
+        self.rig.put(root, {path: None})
+        del self.roots[root][path]
 
     @precondition(lambda self: len(self.pipelines) < 4)
     @rule(data=st.data())
@@ -140,8 +148,10 @@ class Platform(RuleBasedStateMachine):
         self.rig.end()
         self.rig.begin()
 
+    @precondition(lambda self: self.lost < 2)  # a third lost lease would fail a datum (C2)
     @rule()
     def lose_the_worker(self) -> None:
+        self.lost += 1
         self.rig.loop.source.release(self.rig.worker, "lost").result()
         self.rig.loop.source.register(self.rig.worker, "pool")
 
@@ -171,6 +181,6 @@ class Platform(RuleBasedStateMachine):
 
 
 Platform.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=20, deadline=None, parent=settings.get_profile("local")
+    max_examples=50, stateful_step_count=15, deadline=None, parent=settings.get_profile("local")
 )
 TestPlatform = Platform.TestCase

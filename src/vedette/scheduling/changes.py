@@ -12,6 +12,7 @@ from vedette.scheduling.intents import (
     JobStopped,
     PipelineChanged,
     PipelineDeleted,
+    RepoDeleted,
 )
 from vedette.scheduling.recovery import Runtimes
 from vedette.scheduling.rounds import Round
@@ -31,6 +32,11 @@ def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
         planning.plan_pipeline(round, pipeline, forced=[intent.num])
     elif isinstance(intent, BranchMoved):
         planning.plan_move(round, (intent.repo, intent.branch), intent.num)
+    elif isinstance(intent, RepoDeleted):
+        # What is kept in memory of its branches would be taken for those of a repo made later.
+        for branch in [key for key in round.memory.planned if key[0] == intent.repo]:
+            del round.memory.planned[branch]
+        round.commits.clear()
     else:
         assert_never(intent)
 

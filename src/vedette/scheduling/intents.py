@@ -48,7 +48,13 @@ class BranchMoved(Struct, frozen=True):
     num: int
 
 
-Intent = PipelineChanged | PipelineDeleted | JobStopped | DatumRestarted | BranchMoved
+class RepoDeleted(Struct, frozen=True):
+    """A repo has gone with all its branches; its key may be given to another."""
+
+    repo: int
+
+
+Intent = PipelineChanged | PipelineDeleted | JobStopped | DatumRestarted | BranchMoved | RepoDeleted
 
 
 class SchedulingTransaction(Transaction):

@@ -7,7 +7,7 @@ from vedette.model.errors import Conflict, NotFound
 from vedette.model.files import BranchInfo, RepoInfo
 from vedette.model.paths import check_name
 from vedette.scheduling import pipelines
-from vedette.scheduling.intents import BranchMoved, intend
+from vedette.scheduling.intents import BranchMoved, RepoDeleted, intend
 from vedette.server.call import Call
 from vedette.server.site import Site
 from vedette.versioning import branches, commits, repos
@@ -42,7 +42,7 @@ async def delete_repo(site: Site, call: Call) -> None:
     name, force = call.params["repo"], call.query.force
 
     def work(tx: Transaction) -> None:
-        repos.get(tx.rows, name)
+        repo = repos.get(tx.rows, name).id
         readers = pipelines.readers(tx.rows, name)
         if readers and not force:
             raise Conflict(
@@ -51,6 +51,7 @@ async def delete_repo(site: Site, call: Call) -> None:
                 repo=name,
             )
         repos.delete(tx, name)
+        intend(tx, RepoDeleted(repo))
 
     await site.write(work)
 

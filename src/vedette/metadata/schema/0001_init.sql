@@ -1,5 +1,6 @@
 -- The first schema. Files are model S of the metadata study: `live` holds what the head of a line
 -- has, `past` what it had; closing a file moves its row. Times are microseconds since 1970 UTC.
+-- Numbers never come back (AUTOINCREMENT): cursors and memories that name one must not find another.
 
 CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
@@ -8,23 +9,23 @@ CREATE TABLE object(
   id BLOB PRIMARY KEY, size INTEGER NOT NULL, data BLOB, pack INTEGER, place INTEGER) STRICT;
 
 CREATE TABLE repo(
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, description TEXT NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, description TEXT NOT NULL,
   kind TEXT NOT NULL, created INTEGER NOT NULL) STRICT;
 
 -- A line is an unforked run of commits; a fork makes a line whose parent is the one it left.
 CREATE TABLE line(
-  id INTEGER PRIMARY KEY, repo INTEGER NOT NULL, parent INTEGER, fork_seq INTEGER,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, repo INTEGER NOT NULL, parent INTEGER, fork_seq INTEGER,
   head INTEGER NOT NULL) STRICT;
 
 -- head: number of the newest finished commit. planned: of the newest, finished or not.
 CREATE TABLE branch(
-  id INTEGER PRIMARY KEY, repo INTEGER NOT NULL, name TEXT NOT NULL, line INTEGER,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, repo INTEGER NOT NULL, name TEXT NOT NULL, line INTEGER,
   head INTEGER, planned INTEGER, follows TEXT, trigger BLOB, moved INTEGER,
   UNIQUE(repo, name)) STRICT;
 
 -- line and seq are NULL until the commit is finished; closed counts the rows moved to `past` so far.
 CREATE TABLE cmt(
-  num INTEGER PRIMARY KEY, id TEXT NOT NULL, repo INTEGER NOT NULL, branch TEXT NOT NULL,
+  num INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, repo INTEGER NOT NULL, branch TEXT NOT NULL,
   line INTEGER, seq INTEGER, parent INTEGER, origin TEXT NOT NULL, state TEXT NOT NULL,
   started INTEGER NOT NULL, finished INTEGER, files INTEGER NOT NULL, size INTEGER NOT NULL,
   closed INTEGER NOT NULL, description TEXT NOT NULL, error TEXT NOT NULL,
@@ -62,7 +63,7 @@ CREATE TABLE staged(
 CREATE INDEX staged_path ON staged(cmt, path);
 
 CREATE TABLE pipeline(
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, repo INTEGER NOT NULL, branch TEXT NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, repo INTEGER NOT NULL, branch TEXT NOT NULL,
   version INTEGER NOT NULL, salt BLOB NOT NULL, created INTEGER NOT NULL, state TEXT NOT NULL,
   reason TEXT NOT NULL) STRICT;
 CREATE TABLE pipeline_version(
@@ -73,7 +74,7 @@ CREATE TABLE pipeline_version(
 -- inputs: msgpack list of commit numbers, one a leaf of the input tree, from left to right.
 -- base: the job whose inputs this one was compared with.
 CREATE TABLE job(
-  num INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, pipeline INTEGER NOT NULL,
+  num INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, pipeline INTEGER NOT NULL,
   version INTEGER NOT NULL, cmt INTEGER NOT NULL UNIQUE, base INTEGER, inputs BLOB NOT NULL,
   state TEXT NOT NULL, reason TEXT NOT NULL, created INTEGER NOT NULL, started INTEGER,
   finished INTEGER, total INTEGER NOT NULL, processed INTEGER NOT NULL, skipped INTEGER NOT NULL,
@@ -86,7 +87,7 @@ CREATE INDEX job_open ON job(num) WHERE state NOT IN ('SUCCESS','FAILURE','KILLE
 -- which any later job takes from here (the global datum cache). `prior`: its identity had succeeded
 -- before. refs: digest of the content of its reference inputs when it last ran.
 CREATE TABLE datum(
-  num INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, ident BLOB NOT NULL, pipeline TEXT NOT NULL,
+  num INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL UNIQUE, ident BLOB NOT NULL, pipeline TEXT NOT NULL,
   version INTEGER NOT NULL, job INTEGER NOT NULL, inputs BLOB NOT NULL, state TEXT NOT NULL,
   prior INTEGER NOT NULL, refs BLOB NOT NULL, tries INTEGER NOT NULL, lost INTEGER NOT NULL,
   lease INTEGER NOT NULL, worker TEXT, result BLOB, reason TEXT NOT NULL,
@@ -107,7 +108,7 @@ CREATE TABLE member(
   PRIMARY KEY(pipeline, ident)) STRICT, WITHOUT ROWID;
 
 CREATE TABLE log(
-  num INTEGER PRIMARY KEY, datum INTEGER NOT NULL, job INTEGER NOT NULL, pipeline TEXT NOT NULL,
+  num INTEGER PRIMARY KEY AUTOINCREMENT, datum INTEGER NOT NULL, job INTEGER NOT NULL, pipeline TEXT NOT NULL,
   at INTEGER NOT NULL, attempt INTEGER NOT NULL, stream TEXT NOT NULL, text TEXT NOT NULL) STRICT;
 CREATE INDEX log_datum ON log(datum, num);
 CREATE INDEX log_job ON log(job, num);

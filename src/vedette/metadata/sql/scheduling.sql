@@ -65,12 +65,12 @@ SELECT count(*) FROM datum WHERE state = 'failed' AND pipeline = :pipeline
 SELECT id, state FROM job WHERE pipeline = :pipeline ORDER BY num DESC LIMIT 1
 
 -- name: last_job_num
--- description: the highest job number
-SELECT coalesce(max(num), 0) FROM job
+-- description: the highest job number that ever was
+SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'job'
 
 -- name: last_datum_num
--- description: the highest datum number
-SELECT coalesce(max(num), 0) FROM datum
+-- description: the highest datum number that ever was
+SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'datum'
 
 -- name: add_job
 -- description: a new job
