@@ -328,12 +328,12 @@ def test_rules_that_do_not_resolve_and_models_that_do_not_load_stop_nobody_for_g
         server.idle()
 
         model = "/nanodet_g_416.onnx"
-        server("put-file", "model", "master", model, "-f", "-", stdin=b"this is no model")
+        server.put("model", model, b"this is no model")
         post(server, "cam", picture(), captured_at="1511891220")
         crashing = server.pipeline("object-detect", "CRASHING")
         assert crashing["reason"].startswith("model ")
         assert model in crashing["reason"]
-        server("put-file", "model", "master", model, "-f", "-", stdin=bundled_model())
+        server.put("model", model, bundled_model())
         server.idle()
         assert summary(server) == {
             "received": 4, "invalid": 0, "clean": 4, "suppressed": 0, "alerted": 0,
@@ -350,7 +350,7 @@ def test_rules_that_do_not_resolve_and_models_that_do_not_load_stop_nobody_for_g
 
 
 def put_json(server: Server, repo: str, path: str, value: object) -> None:
-    server("put-file", repo, "master", path, "-f", "-", stdin=json.dumps(value).encode())
+    server.put(repo, path, json.dumps(value).encode())
 
 
 @pytest.fixture

@@ -151,10 +151,10 @@ def check_the_chart(server: Server) -> None:
     # With a word of ours it is refused instead: path and both datums are named.
     spec = json.loads((SPECS / "plot.json").read_text())
     update = json.dumps({**spec, "output_conflict": "error"}).encode()
-    server("update-pipeline", "--reprocess", "-f", "-", stdin=update)
+    server("update-pipeline", "-f", "-", stdin=update)
     server.idle()
     job = server("list-job", "-p", "plot", "--raw").rows[0]
-    assert (job["state"], job["processed"]) == ("FAILURE", 3)
+    assert (job["state"], job["skipped"]) == ("FAILURE", 3)
     assert job["reason"].startswith("/threats.png was written by two datums")
     assert "/dev1" in job["reason"]
     assert joined == server.content("plot", "/threats.png"), "what was there before stays readable"

@@ -274,9 +274,8 @@ def test_what_is_killed_while_it_waits_costs_no_try(tmp_path: Path) -> None:
     with installation(tmp_path / "data") as server:
         killer = Killer(server, 0)
         for number in range(4):
-            server("put-file", "images", "master", f"/{number}", "-f", "-", stdin=b"x")
+            commit = server.put("images", f"/{number}", b"x")
             server.idle()
-            commit = server.get("/v1/repos/images/commits", limit="1")[0]["id"]
             jobs = [job for job in all_jobs(server) if job["commit"] == commit]
             assert {(job["pipeline"], job["state"]) for job in jobs} == {
                 (name, "SUCCESS") for name in NAMES
