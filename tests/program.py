@@ -64,6 +64,7 @@ class Server:
         self.log = data.with_name(f"{data.name}.log")
         self.program = PROGRAM
         self.cwd: Path | None = None
+        self.http = httpx2.Client(timeout=PATIENCE, trust_env=False)
         self._words = [
             *prefix, str(PROGRAM), "serve", "--data", str(data), "--listen", "127.0.0.1:0", *words
         ]  # fmt: skip
@@ -127,14 +128,14 @@ class Server:
 
     def get(self, path: str, **query: str) -> Any:
         """Ask the HTTP API, as JSON."""
-        answer = httpx2.get(self.address + path, params=query, timeout=PATIENCE, trust_env=False)
+        answer = self.http.get(self.address + path, params=query)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def content(self, repo: str, path: str, ref: str = "master") -> bytes:
         """The bytes of a file, over HTTP."""
         address = f"{self.address}/v1/repos/{repo}/commits/{ref}/files/{path.lstrip('/')}"
-        answer = httpx2.get(address, timeout=PATIENCE, trust_env=False)
+        answer = self.http.get(address)
         assert answer.status_code == 200, answer.text
         return answer.content
 
@@ -145,7 +146,7 @@ class Server:
     def files(self, repo: str, ref: str = "master") -> dict[str, str]:
         """Paths and object ids of all files of a commit; none while the branch has no commit."""
         where = f"{self.address}/v1/repos/{repo}/commits/{ref}/glob?pattern=/**&limit=10000"
-        answer = httpx2.get(where, timeout=PATIENCE, trust_env=False)
+        answer = self.http.get(where)
         if answer.status_code == 404 and "no commit" in answer.text:
             return {}
         assert answer.status_code == 200, answer.text
@@ -158,7 +159,7 @@ class Server:
     def put(self, repo: str, path: str, content: bytes) -> str:
         """Write one file, over HTTP; the id of its commit."""
         address = f"{self.address}/v1/repos/{repo}/branches/master/files/{path.lstrip('/')}"
-        answer = httpx2.put(address, content=content, timeout=PATIENCE, trust_env=False)
+        answer = self.http.put(address, content=content)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["id"])
 
@@ -183,6 +184,7 @@ def serving(data: Path, *words: str, prefix: Sequence[str] = ()) -> Iterator[Ser
         print(server.said())
         raise
     finally:
+        server.http.close()
         server.stop()
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 from PIL import Image
-from tests.program import PATIENCE, Server, run, serving
+from tests.program import Server, run, serving
 
 from vedette_cameras.demo.scenes import jpeg
 from vedette_cameras.detect.load import bundled_model
@@ -207,7 +207,7 @@ def picture(seed: int = 0) -> bytes:
 
 def post(server: Server, device: str, data: bytes, **query: str) -> httpx2.Response:
     address = f"{server.address}/v1/devices/{quote(device)}/images"
-    return httpx2.post(address, params=query, content=data, timeout=PATIENCE, trust_env=False)
+    return server.http.post(address, params=query, content=data)
 
 
 def summary(server: Server) -> dict[str, int]:

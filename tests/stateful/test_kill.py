@@ -111,7 +111,7 @@ class Clients:
         while time.monotonic() < limit:
             where = f"{self._server.address}/v1/repos/images/branches/master/files{path}"
             try:
-                answer = httpx2.put(where, content=content, timeout=30, trust_env=False)
+                answer = self._server.http.put(where, content=content)
             except (httpx2.TransportError, httpx2.InvalidURL):
                 time.sleep(0.05)  # it was killed, and comes again at another address
                 continue

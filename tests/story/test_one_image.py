@@ -15,7 +15,6 @@ import socket
 from importlib.util import find_spec
 from pathlib import Path
 
-import httpx2
 import pytest
 from PIL import Image
 from tests.program import PATIENCE, Server, serving
@@ -65,11 +64,10 @@ def test_one_picture_becomes_one_alert_and_everything_says_why(
         assert vedette.json("rules", "/rule.json")["threat_classes"] == [1, 3, 4, 8]
 
         # The camera at the front door sends its picture. When this answers it is durable.
-        answer = httpx2.post(
+        answer = vedette.http.post(
             f"{vedette.address}/v1/devices/frontdoor/images",
             params={"captured_at": "2017-11-28T17:44:58Z"},
             content=picture, headers={"content-type": "image/jpeg"},
-            timeout=PATIENCE, trust_env=False,
         )  # fmt: skip
         assert answer.status_code == 201, answer.text
         receipt = answer.json()
@@ -88,9 +86,9 @@ def test_one_picture_becomes_one_alert_and_everything_says_why(
 
         # The same picture again is known: nothing is committed, nothing runs, nobody is told.
         (sent,) = (tmp_path / "data" / "outbox").iterdir()
-        again = httpx2.post(
+        again = vedette.http.post(
             f"{vedette.address}/v1/devices/frontdoor/images?captured_at=1511891098",
-            content=picture, timeout=PATIENCE, trust_env=False,
+            content=picture,
         )  # fmt: skip
         assert again.json() == {**receipt, "duplicate": True}
         vedette.idle()
@@ -240,7 +238,7 @@ def check_that_the_counts_add_up(vedette: Server) -> None:
     received = counts.pop("received")
     assert received == sum(counts.values()) == 1
     assert counts["alerted"] == 1
-    (page,) = [httpx2.get(f"{vedette.address}/", timeout=PATIENCE, trust_env=False)]
+    page = vedette.http.get(f"{vedette.address}/")
     assert page.status_code == 200
     assert "threat-detect" in page.text
 
