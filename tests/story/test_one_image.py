@@ -253,3 +253,16 @@ def test_the_server_answers_on_loopback_only_and_keeps_its_data_to_itself(tmp_pa
         assert vedette("version", "--raw").rows[0].keys() == {"vedette", "server"}
     assert not os.path.exists(f"/proc/{vedette.process.pid}")
     assert vedette.tell("version").code == 7
+
+
+def test_a_server_ends_when_asked_though_somebody_still_listens(tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as vedette:
+        vedette("cameras", "init")
+        following = f"{vedette.address}/v1/logs?pipeline=validate&follow=true"
+        with (
+            vedette.http.stream("GET", f"{vedette.address}/v1/events") as events,
+            vedette.http.stream("GET", following) as lines,
+        ):
+            assert (events.status_code, lines.status_code) == (200, 200)
+            assert vedette.stop() == 0
+        assert "Traceback" not in vedette.said()
