@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 import msgspec
 
 from vedette.client import endpoints as at
+from vedette.client.lines import lines
 from vedette.client.transport import Transport
 from vedette.model import api
 from vedette.model.errors import NotFound
@@ -17,7 +18,6 @@ from vedette.model.files import BranchInfo, CommitInfo, FileInfo, RepoInfo, Writ
 from vedette.model.job import DatumInfo, JobInfo
 from vedette.model.pipeline import PipelineInfo
 
-_events = msgspec.json.Decoder(list[Event])
 _line = msgspec.json.Decoder(api.NumberedLine)
 
 
@@ -53,11 +53,10 @@ class Client:
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """What happens from now on. Under load only the newest of each sort is told."""
-        async with self.transport.stream(at.EVENTS, {}) as chunks:
-            async for line in _lines(chunks):
-                if line.startswith(b"data:"):
-                    for event in _events.decode(line[5:]):
-                        yield event
+        async with aclosing(self.transport.events()) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
 
     # repos
     async def create_repo(self, name: str, description: str = "") -> RepoInfo:
@@ -289,7 +288,7 @@ class Client:
             "pipeline": pipeline, "job": job, "datum": datum, "after": after, "follow": follow
         }  # fmt: skip
         async with self.transport.stream(at.LOGS, {}, query) as chunks:
-            async for line in _lines(chunks):
+            async for line in lines(chunks):
                 if line:
                     yield _line.decode(line)
 
@@ -328,13 +327,3 @@ class Client:
         except NotFound:
             return None
         return found.value
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    rest = b""
-    async for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            yield line
-    if rest:
-        yield rest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -11,13 +11,17 @@ from urllib.parse import quote
 import httpx2
 import msgspec
 
+from vedette.client.endpoints import EVENTS
+from vedette.client.lines import lines
 from vedette.client.transport import Body, Endpoint
 from vedette.model.errors import InvalidName, Unavailable, VedetteError, subclasses
+from vedette.model.events import Event
 from vedette.model.paths import clean
 
 DEFAULT_ADDRESS = "http://127.0.0.1:7650"
 MSGPACK = "application/msgpack"
 T = TypeVar("T")
+_events = msgspec.json.Decoder(list[Event])
 
 
 def default_address() -> str:
@@ -79,6 +83,13 @@ class HttpTransport:
         """Send one call and read its answer in pieces."""
         async with self._answer(endpoint, params, query, None) as response:
             yield response.aiter_bytes()
+
+    async def events(self) -> AsyncGenerator[list[Event], None]:
+        """Server-sent events, as values."""
+        async with self.stream(EVENTS, {}) as chunks:
+            async for line in lines(chunks):
+                if line.startswith(b"data:"):
+                    yield _events.decode(line[5:])
 
     async def close(self) -> None:
         """Close the connections."""

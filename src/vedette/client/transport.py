@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
+
+from vedette.model.events import Event
 
 T = TypeVar("T")
 Body = Struct | Mapping[str, Any] | bytes | AsyncIterator[bytes] | None
@@ -52,6 +54,9 @@ class Transport(Protocol):
         query: Mapping[str, Any] | None = None,
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The answer's bytes as they come."""
+
+    def events(self) -> AsyncGenerator[list[Event], None]:
+        """What happens from now on, in batches; under load only the newest of each sort."""
 
     async def close(self) -> None:
         """Let go of connections."""

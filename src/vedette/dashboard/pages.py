@@ -174,7 +174,7 @@ async def _lines(
     """Some lines of a log, and where to go on, 0 at its end."""
     found: list[NumberedLine] = []
     async with aclosing(
-        client.logs(pipeline=pipeline, job=job, datum=datum, after=after)  # type: ignore[type-var]
+        client.logs(pipeline=pipeline, job=job, datum=datum, after=after)
     ) as lines:
         async for line in lines:
             if len(found) == LINES:

@@ -6,6 +6,8 @@ as it goes without a worker.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from vedette.scheduling import expansion, finishing, leasing
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Base, Job, Pipeline
@@ -24,13 +26,12 @@ def advance(round: Round) -> None:
 
 
 def _expand(round: Round, pipeline: Pipeline) -> None:
-    base = pipeline.good
-    for position, job in enumerate(list(pipeline.jobs)):
-        if position >= RUN_AHEAD:
-            return
-        if job.expanded:
-            base = _as_base(job)
-            continue
+    """Expand, in order, the jobs that are not yet: those before them always are."""
+    jobs = pipeline.jobs
+    first = bisect_left(jobs, True, key=lambda job: not job.expanded)
+    for position in range(first, min(len(jobs), RUN_AHEAD)):
+        job = jobs[position]
+        base = _as_base(jobs[position - 1]) if position else pipeline.good
         ready, fault = _inputs(round, job)
         if fault:
             if position == 0:
@@ -41,7 +42,6 @@ def _expand(round: Round, pipeline: Pipeline) -> None:
             return
         if pipeline.state == "CRASHING":
             leasing.retry_now(round, pipeline)
-        base = _as_base(job)
 
 
 def _as_base(job: Job) -> Base:

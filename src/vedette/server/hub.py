@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 
 import msgspec
 
@@ -61,6 +62,8 @@ class Hub:
         self._listeners: set[Listener] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unlisten: Callable[[], None] = lambda: None
+        self._heard_so_far: list[Event] = []
+        self._lock = threading.Lock()
         self.stopping = False
 
     def start(self) -> None:
@@ -89,11 +92,33 @@ class Hub:
         # Runs in the scheduler's thread. Harmless race: who begins to listen after this check looks
         # at the state afterwards, and finds there what these events tell.
         if self._listeners and self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell, events)
+            with self._lock:
+                waking = bool(self._heard_so_far)
+                self._heard_so_far += events
+            if not waking:
+                self._loop.call_soon_threadsafe(self._tell)
 
-    def _tell(self, events: list[Event]) -> None:
+    def _tell(self) -> None:
+        with self._lock:
+            events, self._heard_so_far = self._heard_so_far, []
         for listener in self._listeners:
             listener.add(events)
+
+
+async def batches(hub: Hub) -> AsyncGenerator[list[Event], None]:
+    """What happens, at most one batch in PAUSE seconds; an empty one when nothing happens.
+
+    The first one is empty: from then on nothing is missed.
+    """
+    with hub.listening() as listener:
+        yield []
+        while not hub.stopping:
+            events = await listener.next(HEARTBEAT)
+            if hub.stopping:
+                return
+            yield events
+            if events:
+                await asyncio.sleep(PAUSE)
 
 
 async def sent_events(hub: Hub) -> AsyncIterator[bytes]:
@@ -101,14 +126,12 @@ async def sent_events(hub: Hub) -> AsyncIterator[bytes]:
 
     An event's name is its kind; its data is a JSON list of what happened of that kind.
     """
-    with hub.listening() as listener:
-        yield b"retry: 2000\n: listening\n\n"
-        while not hub.stopping:
-            events = await listener.next(HEARTBEAT)
-            if hub.stopping:
-                return
+    comment = b"retry: 2000\n: listening\n\n"
+    async with aclosing(batches(hub)) as told:
+        async for events in told:
             if not events:
-                yield b": still here\n\n"
+                yield comment
+                comment = b": still here\n\n"
                 continue
             kinds: dict[str, list[Event]] = {}
             for event in events:
@@ -117,4 +140,3 @@ async def sent_events(hub: Hub) -> AsyncIterator[bytes]:
                 b"event: %s\ndata: %s\n\n" % (kind.encode(), _encode(of_kind))
                 for kind, of_kind in kinds.items()
             )
-            await asyncio.sleep(PAUSE)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import msgspec
 
 from vedette.client.transport import Body, Endpoint
+from vedette.model.events import Event
 from vedette.server.api import as_query
 from vedette.server.call import Call, Content
+from vedette.server.hub import batches
 from vedette.server.routes import handlers
 from vedette.server.site import Site
 
@@ -59,6 +61,13 @@ class LocalTransport:
             close = getattr(chunks, "aclose", None)
             if close is not None:
                 await close()
+
+    async def events(self) -> AsyncGenerator[list[Event], None]:
+        """What happens, straight from the hub."""
+        async with aclosing(batches(self._site.hub)) as told:
+            async for batch in told:
+                if batch:
+                    yield batch
 
     async def close(self) -> None:
         """Nothing is held."""
