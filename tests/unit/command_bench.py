@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from vedette.worker.settings import Settings
 POOL = Pool(key="command:test", kind="command", slots=1)
 Inputs = dict[str, tuple[str, dict[str, bytes]]]
 ONE: Inputs = {"images": ("/d/a.jpg", {"/d/a.jpg": b"picture"})}
+
+# Where the checkout itself lies under /tmp, a datum's otherwise empty /tmp leads to it.
+OWN_IN_TMP = sorted(
+    {path.parts[2] for path in map(Path, (sys.prefix, __file__)) if path.parts[1] == "tmp"}
+)
 
 
 class Bench:

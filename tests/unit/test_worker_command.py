@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_bench import ONE, Bench, Inputs, bench_in, outputs, texts
+from command_bench import ONE, OWN_IN_TMP, Bench, Inputs, bench_in, outputs, texts
 
 from vedette.model.ids import object_id
 from vedette.model.pipeline import SecretMount
@@ -90,7 +90,7 @@ def test_every_try_has_an_empty_out(bench: Bench) -> None:
     result = bench.sh(script, datum_tries=2)
     assert (result.state, result.tries, result.outputs) == ("failed", 2, ())
     assert result.reason == "the command ended with exit code 3"
-    assert texts(result, "stdout") == ["/pfs/out:", "", "/tmp:", "picture"] * 2
+    assert texts(result, "stdout") == ["/pfs/out:", "", "/tmp:", *OWN_IN_TMP, "picture"] * 2
     assert [e.attempt for e in result.logs if e.text == "oops"] == [1, 2]
 
 

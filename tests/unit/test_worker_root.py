@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from command_bench import ONE, Bench, bench_in, outputs, texts
+from command_bench import ONE, OWN_IN_TMP, Bench, bench_in, outputs, texts
 
 import vedette
 from vedette.model.pipeline import SecretMount
@@ -64,7 +64,8 @@ def test_one_datum_leaves_nothing_for_the_next(bench: Bench) -> None:
     code = bench.code("/bin/sh", stdin=(script,))
     results = bench.run(code, ONE, ONE, ONE)
     assert texts(results[0]) == texts(results[1]) == texts(results[2])
-    assert texts(results[0])[:4] == ["/dev/shm:", "", "/tmp:", "picture"]
+    empty = ["/dev/shm:", "", "/tmp:", *OWN_IN_TMP, "picture"]
+    assert texts(results[0])[: len(empty)] == empty
 
 
 def test_the_working_folder_is_there_and_writable(bench: Bench) -> None:
