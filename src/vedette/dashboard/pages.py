@@ -173,9 +173,7 @@ async def _lines(
 ) -> tuple[list[NumberedLine], int]:
     """Some lines of a log, and where to go on, 0 at its end."""
     found: list[NumberedLine] = []
-    async with aclosing(
-        client.logs(pipeline=pipeline, job=job, datum=datum, after=after)
-    ) as lines:
+    async with aclosing(client.logs(pipeline=pipeline, job=job, datum=datum, after=after)) as lines:
         async for line in lines:
             if len(found) == LINES:
                 return found, found[-1].number

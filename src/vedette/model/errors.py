@@ -144,5 +144,6 @@ def subclasses(root: type[VedetteError] = VedetteError) -> dict[str, type[Vedett
     """Every error class by its `kind`, for turning an answer back into an exception."""
     found = {root.kind: root}
     for child in root.__subclasses__():
-        found.update(subclasses(child))
+        # A child without a kind of its own is its parent to whoever reads an answer.
+        found = subclasses(child) | found
     return found
