@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -351,55 +348,3 @@ def test_rules_that_do_not_resolve_and_models_that_do_not_load_stop_nobody_for_g
 
 def put_json(server: Server, repo: str, path: str, value: object) -> None:
     server.put(repo, path, json.dumps(value).encode())
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> tuple[Path, list[str]]:
-    """A folder for data, and the words before a command that see a disk of 24 MB there."""
-    data = tmp_path / "small"
-    data.mkdir()
-    unshare = shutil.which("unshare")
-    own_users = [] if os.getuid() == 0 else ["--map-root-user"]
-    script = f'mount -t tmpfs -o size=24m,mode=700 none "{data}" && exec "$@"'
-    words = [str(unshare), "--mount", *own_users, "sh", "-c", script, "sh"]
-    if unshare is None or subprocess.run([*words, "true"], capture_output=True).returncode:
-        pytest.skip("no mount namespace can be had here: a small disk cannot be made")
-    return data, words
-
-
-def test_a_full_disk_refuses_in_one_line_loses_nothing_and_works_again_when_there_is_space(
-    small_disk: tuple[Path, list[str]],
-) -> None:
-    data, words = small_disk
-    with serving(data, prefix=words) as server:
-        server("create-repo", "images")
-        server("create-pipeline", "-f", "-", stdin=json.dumps(SPEC).encode())
-        ballast = Path(f"/proc/{server.process.pid}/root{data}/ballast")
-        ballast.write_bytes(bytes(12 * 1024 * 1024))
-        accepted: dict[str, bytes] = {}
-        refused = ""
-        for number in range(60):
-            content = os.urandom(500_000)
-            path = f"/{number}.bin"
-            done = server.tell("put-file", "images", "master", path, "-f", "-", stdin=content)
-            if done.code:
-                refused = done.err
-                assert done.code == UNAVAILABLE, done
-                break
-            accepted[path] = content
-        assert accepted, "some room was there"
-        assert refused, "the disk must have been full"
-        assert refused.count("\n") == 1
-        assert "full" in refused or "No space" in refused
-        assert set(server.files("images")) == set(accepted)
-
-        ballast.unlink()
-        server("put-file", "images", "master", "/after.bin", "-f", "-", stdin=b"after")
-        accepted["/after.bin"] = b"after"
-        server.idle()
-        for path, content in accepted.items():
-            assert server.content("images", path) == content
-            assert server.content("p", path) == content
-        jobs = server("list-job", "--raw").rows
-        assert len(jobs) == len(accepted)
-        assert "Traceback" not in server.said()
