@@ -23,6 +23,7 @@ from measure import (
     Server,
     arguments,
     cpu,
+    fsync_floor,
     median,
     scratch,
     server,
@@ -43,6 +44,8 @@ def main() -> None:
     report = Report("datum", options.json)
     with scratch(options.scratch) as folder, server(folder / "data") as serving:
         files = small_files(folder / "files", options.datums)
+        floor = fsync_floor(folder / "floor", [os.urandom(4096)] * options.datums)
+        report.add("write + fsync of 4 KB", 1000 / floor, "ms", "which each commit waits for")
         report.say("A Python stage that writes one small file")
         python_stage(report, serving, files)
         report.say(f"A command stage, {' '.join(COMMAND)}")
