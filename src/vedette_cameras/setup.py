@@ -43,6 +43,10 @@ async def set_up(client: Client, *, update: bool = False, annotate: bool = False
             except Conflict:
                 continue  # made by somebody else meanwhile
             done.append(f"repo {name}")
+    if not await client.list_commit("devices", limit=1):
+        # The charts read it: an empty commit says that no device is known so far.
+        opened = await client.start_commit("devices", "master")
+        await client.finish_commit("devices", opened.id)
     if await _is_empty(client, "model"):
         model = files("vedette_cameras").joinpath("models", BUNDLED_MODEL).read_bytes()
         await client.put_file("model", "master", f"/{BUNDLED_MODEL}", model)

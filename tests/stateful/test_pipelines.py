@@ -29,7 +29,7 @@ contents = st.sampled_from([b"1", b"2", b"3", b"bad"])
 
 def matches(glob: str, tree: Tree) -> dict[str, Tree]:
     """What a leaf selects, by brute force: match path to files."""
-    found: dict[str, Tree] = {}
+    found: dict[str, Tree] = {"/": {}} if glob == "/" else {}
     for path, data in tree.items():
         parts = path.strip("/").split("/")
         if glob == "/":

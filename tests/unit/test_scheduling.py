@@ -252,3 +252,16 @@ def test_d3_a_job_of_many_datums_is_found_over_several_rounds(
     engine.pipeline("one", pfs("images", "/*"), update=True)
     engine.settle()
     assert (engine.jobs("one")[0].total, engine.jobs("one")[0].skipped) == (320, 320)
+
+
+def test_g3_the_root_is_one_datum_even_of_a_commit_without_files(engine: Rig) -> None:
+    engine.repo("devices")
+    engine.put("devices", {"/a": b"1"})
+    engine.put("devices", {"/a": None})
+    engine.pipeline("plot", {"cross": [pfs("images", "/"), pfs("devices", "/")]})
+    engine.put("images", {"/x": b"1"})
+    engine.settle()
+    assert engine.tree("plot") == {"/all+all": b"images/x=1"}
+    engine.put("images", {"/x": None})
+    engine.settle()
+    assert engine.tree("plot") == {"/all+all": b""}

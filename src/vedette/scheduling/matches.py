@@ -19,26 +19,24 @@ _PAGE = 1000
 def delta(rows: Rows, leaf: Leaf, old: CommitRow, new: CommitRow) -> list[Item]:
     """The matches of a leaf that differ between two commits of its branch.
 
-    Content that is read by reference does not count, only whether a match exists (ENGINE D8).
+    Content that is read by reference does not count, only whether a match exists (ENGINE D8). The
+    root exists in every commit, also in one without files.
     """
-    if old.num == new.num:
+    if old.num == new.num or (leaf.reference and leaf.glob.root):
         return []
     found: dict[str, Item] = {}
     directories: set[str] = set()
-    if leaf.reference and leaf.glob.root:
-        directories.add("/")
-    else:
-        for change in diff.changes(rows, old, new):
-            for node in leaf.glob.matches_of(change.path):
-                if node != change.path:
-                    directories.add(node)
-                    continue
-                after = change.after
-                found[node] = Item(
-                    leaf=leaf.index, path=node,
-                    before=change.before is not None, after=after is not None,
-                    object=after.object if after else None, size=after.size if after else 0,
-                )  # fmt: skip
+    for change in diff.changes(rows, old, new):
+        for node in leaf.glob.matches_of(change.path):
+            if node != change.path:
+                directories.add(node)
+                continue
+            after = change.after
+            found[node] = Item(
+                leaf=leaf.index, path=node,
+                before=change.before is not None, after=after is not None,
+                object=after.object if after else None, size=after.size if after else 0,
+            )  # fmt: skip
     for node in directories:
         found[node] = _directory(rows, leaf, node, old, new, found.get(node))
     if leaf.reference:
@@ -50,6 +48,8 @@ def _directory(
     rows: Rows, leaf: Leaf, node: str, old: CommitRow, new: CommitRow, file: Item | None
 ) -> Item:
     """A directory that has changes below it; the same path may be a file on the other side."""
+    if node == "/":
+        return Item(leaf=leaf.index, path=node, before=True, after=True)
     before = files.exists_below(rows, old, node) or (file is not None and file.before)
     if file is not None and file.after:
         return Item(leaf=leaf.index, path=node, before=before, after=True, object=file.object,
@@ -92,7 +92,7 @@ def _one(rows: Rows, leaf: Leaf, commit: CommitRow, path: str, before: bool) -> 
     if file is not None:
         yield Item(leaf=leaf.index, path=path, before=before, after=True, object=file.object,
                    size=file.size)  # fmt: skip
-    elif files.exists_below(rows, commit, path):
+    elif path == "/" or files.exists_below(rows, commit, path):
         yield Item(leaf=leaf.index, path=path, before=before, after=True)
 
 
