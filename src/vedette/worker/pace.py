@@ -32,10 +32,11 @@ class Pace:
         """How many datums to ask for when those of these pipelines are held; 0 for none yet.
 
         Nothing is asked for while more than half of the 100 ms is at hand, so that one request
-        brings several.
+        brings several; but one is always asked for beside the one that runs, so that it is there
+        when that one ends. (The server gives none to who holds 100 ms of work.)
         """
         waiting = sum(self._seconds.get(code, self._typical) for code in held)
-        if held and waiting > HELD_SECONDS / 2:
+        if len(held) > 1 and waiting > HELD_SECONDS / 2:
             return 0
         if len(held) >= MAX_ROOM // 2:
             return 0
