@@ -10,6 +10,7 @@ from tests.rig import NotReadyError, Rig, copy, pfs, rig
 
 from vedette.model.work import Result, Task
 from vedette.scheduling import datums, pipelines
+from vedette.versioning import commits
 
 
 @pytest.fixture
@@ -193,3 +194,16 @@ def test_r9_counts_add_up_for_every_job(engine: Rig) -> None:
     for job in engine.jobs():
         assert job.processed + job.skipped + job.failed + job.recovered == job.total
     assert [job.total for job in engine.jobs()] == [2, 3, 2]
+
+
+def test_m3_a_datum_whose_files_clash_leaves_none_of_them(engine: Rig) -> None:
+    engine.code["one"] = lambda task, _: (
+        {"/x": b"1"} if task.inputs[0].path == "/a" else {"/k": b"2", "/x/y": b"2"}
+    )
+    engine.pipeline("one", pfs("images", "/*"), on_datum_failure="datum")
+    engine.put("images", {"/a": b"1", "/b": b"2"})
+    engine.settle()
+    assert engine.tree("one") == {"/x": b"1"}
+    with engine.store.read() as rows:
+        assert commits.resolve(rows, "one", "master").files == 1
+    assert engine.jobs("one")[0].failed == 1

@@ -89,6 +89,7 @@ def _forget(round: Round, pipeline: Pipeline) -> None:
     """Its unfinished jobs and datums go with a deleted pipeline; late reports are refused."""
     for job in pipeline.jobs:
         round.jobs.pop(job.num, None)
+        round.memory.unfinished.discard(job.commit)
     pipeline.jobs.clear()
     memory = round.memory
     for datum in [d for d in memory.datums.values() if d.pipeline is pipeline]:

@@ -42,7 +42,7 @@ def expand(round: Round, job: Job, base: Base | None) -> bool:
         round.budget -= 1
         _apply(round, job, combination)
     if round.budget <= 0:
-        round.more = True
+        round.again.add(job.pipeline.name)
         return False
     _force(round, job)
     job.expansion = job.now = None

@@ -6,6 +6,7 @@ below it become unrunnable and the next one starts from the newest good ancestor
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 from vedette.model.events import Event
@@ -27,7 +28,7 @@ def finish(round: Round, job: Job) -> None:
         fail(round, job, "FAILURE", _why_failed(round, job, failed))
         return
     try:
-        with round.rows.savepoint():
+        with round.rows.savepoint() if _may_break_off(job) else nullcontext():
             _commit(round, job)
     except ClashError as clash:
         fail(round, job, "FAILURE", str(clash))
@@ -36,6 +37,14 @@ def finish(round: Round, job: Job) -> None:
     pipeline.good = Base(job.num, job.version, job.inputs, job.total)
     _count(job)
     _end(round, job, "SUCCESS")
+
+
+def _may_break_off(job: Job) -> bool:
+    """Whether a clash could come when something has been written already."""
+    spec = job.pipeline.spec
+    if spec.output_conflict != "error" and spec.on_datum_failure == "job":
+        return True
+    return job.full or bool(job.gone) or sum(len(e.outputs) for e in job.effects.values()) > 1
 
 
 def _commit(round: Round, job: Job) -> None:
@@ -175,6 +184,7 @@ def _replan(round: Round, pipeline: Pipeline) -> None:
 def _end(round: Round, job: Job, state: str) -> None:
     job.state = state
     job.finished = round.now
+    round.memory.unfinished.discard(job.commit)
     if job in job.pipeline.jobs:
         job.pipeline.jobs.remove(job)
     rows: list[dict[str, Any]] = [

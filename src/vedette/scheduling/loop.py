@@ -253,12 +253,14 @@ class Loop:
     def _perform(self, round: Round, tx: SchedulingTransaction, operation: Operation[Any]) -> None:
         marks = len(tx.finished), len(tx.intents)
         operation.error = None
+        if operation.durable:
+            # Its fault would undo the round, so it needs no savepoint of its own.
+            operation.result = operation.work(round)
+            return
         try:
             with tx.rows.savepoint():
                 operation.result = operation.work(round)
-        except Exception as error:
-            if operation.durable:
-                raise
+        except Exception as error:  # noqa: BLE001 - its caller is told; others go on
             del tx.finished[marks[0] :], tx.intents[marks[1] :]
             operation.error = error
             return
@@ -272,19 +274,17 @@ class Loop:
     def _schedule(self, round: Round, tx: SchedulingTransaction) -> None:
         planning.plan_roots(round, tx.finished)
         _announce(round, tx)
+        leasing.lapse(round)
+        progress.advance(round)
         self._next = ticks.due(round)
         progress.advance(round)
-        if round.moved:
-            later = ticks.due(round)
-            self._next = later
-            progress.advance(round)
         with self._wake:
             waiting = {name: claim.room for name, claim in self._inbox.claims.items()}
         leasing.assign(round, waiting)
         self._tried = set(waiting) - round.leased.keys()
-        if round.more:
+        if round.again:
             self._next = round.now
-            self._start_over = set(round.touched)
+            self._start_over = round.again
         flush(round)
 
     def _answer(self, round: Round, operations: list[Operation[Any]]) -> None:

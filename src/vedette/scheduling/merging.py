@@ -7,13 +7,12 @@ the file is made again whenever one of them changes (ENGINE M1 to M3).
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import msgspec
 
 from vedette.decide import merge
 from vedette.decide.merge import Contribution
 from vedette.model.errors import PathConflict
+from vedette.model.ids import ObjectId
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Effect, Job, Pipeline
 from vedette.versioning import contents
@@ -57,13 +56,12 @@ class Merge:
 
     def add(self, ident: bytes, effect: Effect) -> None:
         """Put what a datum wrote. Raises ClashError where it cannot be, before anything is put."""
-        free = []
-        for output in effect.outputs:
-            path, name, size = output
+        free: list[tuple[str, bytes, int, bool]] = []
+        for path, name, size in effect.outputs:
             owner = self._edit.stat(path)
             if owner is None or owner.datum in self._removed or owner.datum == effect.datum:
                 if path not in self._shared:
-                    free.append(output)
+                    free.append((path, name, size, owner is None))
                 else:
                     self._share(path, effect, name, size)
                 continue
@@ -74,13 +72,30 @@ class Merge:
             if owner.datum is not None:
                 self._keep(path, owner.datum, owner.object, owner.size)
             self._share(path, effect, name, size)
-        for path, name, size in free:
-            try:
-                with self._rows.savepoint() if len(free) > 1 else nullcontext():
-                    self._edit.put(path, name, size, effect.datum)  # type: ignore[arg-type]
-            except PathConflict as error:
-                raise ClashError(ident, str(error)) from error
+        try:
+            self._put(effect, free)
+        except PathConflict as error:
+            raise ClashError(ident, str(error)) from error
+
+    def _put(self, effect: Effect, free: list[tuple[str, bytes, int, bool]]) -> None:
+        """Put files that nobody else wrote: all of them, or none and PathConflict (M3)."""
+        if len(free) > 1:
+            self._check(effect, free)
+        for path, name, size, new in free:
+            put = self._edit.add if new else self._edit.put
+            put(path, ObjectId(name), size, effect.datum)
             self._going.discard(path)
+
+    def _check(self, effect: Effect, free: list[tuple[str, bytes, int, bool]]) -> None:
+        for path, _, _, new in free:
+            if new:
+                self._edit.check_free(path)
+        own = [
+            Contribution(order=0, datum=str(effect.datum), path=path, object=name, size=size)
+            for path, name, size, _ in free
+        ]
+        for clash in merge.clashes(own):
+            raise PathConflict(clash.message)
 
     def finish(self) -> None:
         """Make shared files again, and take away what nobody writes any more."""

@@ -96,6 +96,7 @@ def _job(round: Round, pipeline: Pipeline, commit_id: str, number: int) -> Job |
         created=round.now, plan=number,
     )  # fmt: skip
     memory.next_job += 1
+    memory.unfinished.add(commit)
     memory.planned[pipeline.output] = commit
     pipeline.jobs.append(job)
     round.dirty_job(job)

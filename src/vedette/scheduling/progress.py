@@ -23,6 +23,7 @@ def advance(round: Round) -> None:
             _expand(round, pipeline)
             while _finish(round, pipeline):
                 _expand(round, pipeline)
+            round.touched.discard(pipeline.name)
 
 
 def _expand(round: Round, pipeline: Pipeline) -> None:
@@ -50,6 +51,9 @@ def _as_base(job: Job) -> Base:
 
 def _inputs(round: Round, job: Job) -> tuple[bool, str]:
     """Whether all inputs are finished, or why the job can never run (ENGINE T7)."""
+    unfinished = round.memory.unfinished
+    if any(num in unfinished for num in job.inputs):
+        return False, ""
     for leaf, num in zip(job.pipeline.leaves, job.inputs, strict=True):
         commit = round.commits.get(round.rows, num)
         if commit.state == "started":

@@ -90,11 +90,17 @@ def sort(memory: Memory) -> None:
     reads = {p.name: {str(leaf.branch[0]) for leaf in p.leaves} for p in pipelines}
     names = order.topological(reads, {p.name: str(p.repo) for p in pipelines})
     memory.order = [memory.pipelines[name] for name in names]
-    memory.triggered = any(
-        isinstance(leaf, Pfs) and leaf.trigger is not None
+    rules = [
+        (pipeline.leaves[index].branch[0], leaf.trigger)
         for pipeline in memory.order
-        for leaf in leaves(pipeline.spec.input)
+        for index, leaf in enumerate(leaves(pipeline.spec.input))
+        if isinstance(leaf, Pfs) and leaf.trigger is not None
+    ]
+    memory.followed = {(repo, rule.branch or "master") for repo, rule in rules}
+    memory.timed = all(
+        rule.rate is not None and rule.size is None and rule.commits is None for _, rule in rules
     )
+    memory.next_trigger, memory.looked = 0, False
     for depth, pipeline in enumerate(memory.order):
         pipeline.depth = depth
 
@@ -126,4 +132,5 @@ def _jobs(rows: Rows, memory: Memory) -> None:
         )  # fmt: skip
         pipeline.jobs.append(job)
         memory.planned[pipeline.output] = commit
+        memory.unfinished.add(commit)
     memory.next_plan = len(plans) + 1

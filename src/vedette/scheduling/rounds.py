@@ -49,7 +49,10 @@ class CommitCache:
 
 @dataclass
 class Round:
-    """A round under way. `touched` names the pipelines to look at, `budget` the datums left."""
+    """A round under way. `touched` names the pipelines to look at, `budget` the datums left.
+
+    `again` names the pipelines that the next round must look at, for the budget was used up.
+    """
 
     tx: Transaction
     memory: Memory
@@ -61,7 +64,7 @@ class Round:
     datums: dict[int, Datum] = field(default_factory=dict)
     leased: dict[str, list[Task]] = field(default_factory=dict)
     moved: set[Branch] = field(default_factory=set)
-    more: bool = False
+    again: set[str] = field(default_factory=set)
 
     @property
     def rows(self) -> Rows:

@@ -205,11 +205,16 @@ class Worker:
 
 @dataclass(slots=True)
 class Memory:
-    """All of it."""
+    """All of it.
+
+    `unfinished` are the output commits of open jobs. `followed` are branches that others follow by
+    a trigger, `timed` says that only time moves those (`rate`), from `next_trigger` on.
+    """
 
     pipelines: dict[str, Pipeline] = field(default_factory=dict)
     order: list[Pipeline] = field(default_factory=list)
     planned: dict[Branch, int] = field(default_factory=dict)
+    unfinished: set[int] = field(default_factory=set)
     datums: dict[int, Datum] = field(default_factory=dict)
     by_key: dict[bytes, Datum] = field(default_factory=dict)
     ready: dict[str, list[tuple[tuple[int, int, int], int]]] = field(default_factory=dict)
@@ -221,7 +226,9 @@ class Memory:
     next_plan: int = 1
     next_lease: int = 1
     next_trigger: int = 0
-    triggered: bool = False
+    followed: set[Branch] = field(default_factory=set)
+    timed: bool = True
+    looked: bool = False
 
     def hint(self, commit_id: str, worker: str) -> None:
         """Remember who worked last for a global id, and so has its pictures in memory."""

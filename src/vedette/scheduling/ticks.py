@@ -8,7 +8,7 @@ import msgspec
 
 from vedette.decide import trigger
 from vedette.model.inputs import Trigger
-from vedette.scheduling import leasing, planning
+from vedette.scheduling import planning
 from vedette.scheduling.rounds import Round
 from vedette.versioning.times import maybe, moment
 
@@ -17,7 +17,6 @@ _EPOCH = moment(0)
 
 def due(round: Round) -> int | None:
     """Do what is due; when something is next (microseconds), or None."""
-    leasing.lapse(round)
     times = [_triggers(round)]
     for pipeline in round.memory.order:
         if pipeline.state == "CRASHING" and pipeline.jobs and pipeline.retry_at > round.now:
@@ -30,10 +29,15 @@ def due(round: Round) -> int | None:
 
 def _triggers(round: Round) -> int | None:
     """Move the branches whose trigger asks for it; when the next may."""
-    if not round.memory.triggered:
+    memory = round.memory
+    if not memory.followed:
         return None
-    if not round.moved and round.now < round.memory.next_trigger:
-        return round.memory.next_trigger or None
+    waits = memory.next_trigger > round.now
+    if waits and (memory.timed or not memory.followed & round.moved):
+        return memory.next_trigger
+    if not memory.next_trigger and not memory.followed & round.moved and memory.looked:
+        return None
+    memory.looked = True
     times = []
     for row in round.rows.all("triggered_branches"):
         _id, repo, name, head, rule, moved, follows, source = row
@@ -48,7 +52,7 @@ def _triggers(round: Round) -> int | None:
             planning.plan_move(round, (repo, name), source)
         elif isinstance(decision, trigger.Wait):
             times.append(_microseconds(decision.until))
-    round.memory.next_trigger = min(times) if times else 0
+    memory.next_trigger = min(times) if times else 0
     return min(times) if times else None
 
 

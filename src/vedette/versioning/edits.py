@@ -94,7 +94,7 @@ class Edit:
         if own is None or own[1] is None:
             hidden = None if own is not None else self._inherited(path)
             if hidden is None:
-                self._check_free(path)
+                self.check_free(path)
                 self.files += 1
                 self.size += size
             elif hidden.object == name and hidden.datum == datum:
@@ -107,6 +107,16 @@ class Edit:
             self.size += size - own[2]
         self._set(path, own, name, size, datum)
         return True
+
+    def add(self, path: str, name: ObjectId, size: int, datum: int | None = None) -> None:
+        """As `put`, where the caller has just seen by `stat` that nothing is at `path`."""
+        if self._below:
+            self.put(path, name, size, datum)
+            return
+        self.check_free(path)
+        self.files += 1
+        self.size += size
+        self._set(path, None, name, size, datum)
 
     def claim(self, path: str, name: ObjectId, size: int, datum: int) -> int | None:
         """Put a datum's file where no other datum has one; the owner where one has (M2).
@@ -200,7 +210,8 @@ class Edit:
             datum=datum,
         )
 
-    def _check_free(self, path: str) -> None:
+    def check_free(self, path: str) -> None:
+        """Raise PathConflict when a new file at `path` would be below a file or be a directory."""
         above = [folder for folder in parents(path) if folder not in self._directories]
         low, high = below(path)
         obstacle: str | None
