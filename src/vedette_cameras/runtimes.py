@@ -48,7 +48,7 @@ def known_images() -> dict[str, dict[str, Any]]:
             "mount": {"/code": code, **({DETECTION_FOLDER: code} if detects else {})},
             "working_dir": DETECTION_FOLDER if detects else "/code",
         }
-    found["vedette/plot"] = {"runtime": "python", "pool": "vedette-plot"}
+    found["vedette/plot"] = {"runtime": "python", "pool": "vedette-plot", "slots": 1}
     found["vedette/*"] = {"runtime": "python", "pool": "vedette"}
     return found
 
