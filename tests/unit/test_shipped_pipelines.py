@@ -106,4 +106,4 @@ def test_an_image_of_the_originals_spec_is_known_with_our_scripts_in_it(name: st
 def test_our_images_are_warm_pools_and_plotting_has_its_own() -> None:
     images = known_images()
     assert images["vedette/*"] == {"runtime": "python", "pool": "vedette"}
-    assert images["vedette/plot"] == {"runtime": "python", "pool": "vedette-plot"}
+    assert images["vedette/plot"] == {"runtime": "python", "pool": "vedette-plot", "slots": 1}
