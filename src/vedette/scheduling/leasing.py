@@ -15,7 +15,7 @@ from vedette.model.events import Event
 from vedette.model.work import Result, Task
 from vedette.scheduling import expansion, readiness, tasks
 from vedette.scheduling.rounds import Round, encode
-from vedette.scheduling.running import Datum, Effect, Pipeline, Worker
+from vedette.scheduling.running import Datum, Effect, Heap, Pipeline, Worker
 from vedette.versioning import contents
 from vedette.versioning.contents import Prepared
 
@@ -189,26 +189,25 @@ def assign(round: Round, waiting: dict[str, int]) -> None:
     memory = round.memory
     hands = [memory.workers[name] for name in waiting if name in memory.workers]
     hands.sort(key=lambda hand: (len(hand.leases), hand.name))
-    for own in (True, False):
+    heaps = {hand.name: readiness.heaps_for(memory, hand.pool, hand.name) for hand in hands}
+    for place in range(max((len(found) for found in heaps.values()), default=0)):
         for hand in hands:
-            taken = round.leased.setdefault(hand.name, [])
-            _fill(round, hand, waiting[hand.name] - len(taken), taken, own)
+            if place < len(heaps[hand.name]):
+                taken = round.leased.setdefault(hand.name, [])
+                _fill(round, hand, waiting[hand.name] - len(taken), taken, heaps[hand.name][place])
     round.leased = {name: found for name, found in round.leased.items() if found}
 
 
-def _fill(round: Round, hand: Worker, room: int, taken: list[Task], own: bool) -> None:
+def _fill(round: Round, hand: Worker, room: int, taken: list[Task], heap: Heap) -> None:
     memory = round.memory
-    heap = memory.ready.get(hand.pool)
-    if not heap or room <= 0:
-        return
     held = sum(memory.datums[n].pipeline.seconds for n in hand.leases if n in memory.datums)
-    passed: list[tuple[tuple[int, int, int], int]] = []
+    passed: Heap = []
     while heap and room > 0 and len(passed) < 64 and (held < WORK or not hand.leases):
         entry = heappop(heap)
         datum = memory.datums.get(entry[1])
         if datum is None or datum.state != "queued":
             continue
-        if (own and datum.hint != hand.name) or not _may_run(round, datum.pipeline, datum):
+        if not _may_run(round, datum.pipeline, datum):
             passed.append(entry)
             continue
         taken.append(_lease(round, hand, datum))

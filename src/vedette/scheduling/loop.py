@@ -29,6 +29,7 @@ from vedette.model.work import Code, Pool, Task
 from vedette.objects.store import ObjectStore
 from vedette.scheduling import changes, leasing, planning, progress, recovery, tasks, ticks
 from vedette.scheduling.intents import Intent, SchedulingTransaction
+from vedette.scheduling.readiness import waiting
 from vedette.scheduling.recovery import Runtimes
 from vedette.scheduling.rounds import CommitCache, Round, flush
 from vedette.scheduling.running import Memory
@@ -189,7 +190,7 @@ class Loop:
         """A worker asks that was not considered yet, and there may be something for it."""
         memory = self._memory
         return any(
-            name in memory.workers and bool(memory.ready.get(memory.workers[name].pool))
+            name in memory.workers and bool(waiting(memory, memory.workers[name].pool))
             for name in self._inbox.claims.keys() - self._tried
         )
 
@@ -279,9 +280,9 @@ class Loop:
         self._next = ticks.due(round)
         progress.advance(round)
         with self._wake:
-            waiting = {name: claim.room for name, claim in self._inbox.claims.items()}
-        leasing.assign(round, waiting)
-        self._tried = set(waiting) - round.leased.keys()
+            asking = {name: claim.room for name, claim in self._inbox.claims.items()}
+        leasing.assign(round, asking)
+        self._tried = set(asking) - round.leased.keys()
         if round.again:
             self._next = round.now
             self._start_over = round.again
@@ -336,7 +337,7 @@ def _demand(memory: Memory) -> dict[str, tuple[Pool, int]]:
     return {
         key: (
             pool,
-            wanted(pool.slots, len(memory.ready.get(key, ())), running.get(key, 0),
+            wanted(pool.slots, waiting(memory, key), running.get(key, 0),
                    alive.get(key, 0)),
         )
         for key, pool in pools.items()

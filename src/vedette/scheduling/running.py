@@ -17,6 +17,9 @@ from vedette.model.glob import Glob
 from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Pool, Result, TaskFile
 
+Heap = list[tuple[tuple[int, int, int], int]]
+"""Datums by (order, number), the first to run on top."""
+
 Branch = tuple[int, str]
 """A repo's number and a branch's name."""
 
@@ -207,6 +210,7 @@ class Worker:
 class Memory:
     """All of it.
 
+    `ready` has heaps of queued datums by pool, and in it by the worker that has their files warm.
     `unfinished` are the output commits of open jobs. `followed` are branches that others follow by
     a trigger, `timed` says that only time moves those (`rate`), from `next_trigger` on.
     """
@@ -217,7 +221,7 @@ class Memory:
     unfinished: set[int] = field(default_factory=set)
     datums: dict[int, Datum] = field(default_factory=dict)
     by_key: dict[bytes, Datum] = field(default_factory=dict)
-    ready: dict[str, list[tuple[tuple[int, int, int], int]]] = field(default_factory=dict)
+    ready: dict[str, dict[str, Heap]] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     hints: dict[str, str] = field(default_factory=dict)
     trees: dict[tuple[int, str], tuple[TaskFile, ...]] = field(default_factory=dict)

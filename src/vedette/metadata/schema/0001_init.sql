@@ -100,7 +100,6 @@ CREATE INDEX datum_open ON datum(pipeline, state) WHERE state IN ('queued', 'lea
 CREATE TABLE job_datum(
   job INTEGER NOT NULL, datum INTEGER NOT NULL, how TEXT NOT NULL,
   PRIMARY KEY(job, datum)) STRICT, WITHOUT ROWID;
-CREATE INDEX job_datum_datum ON job_datum(datum);
 
 -- The datums of a pipeline's newest successful job, by identity.
 CREATE TABLE member(
