@@ -143,7 +143,7 @@ class Corrupt(VedetteError):
 def subclasses(root: type[VedetteError] = VedetteError) -> dict[str, type[VedetteError]]:
     """Every error class by its `kind`, for turning an answer back into an exception."""
     found = {root.kind: root}
-    for child in root.__subclasses__():
+    for child in sorted(root.__subclasses__(), key=lambda each: each.kind):
         # A child without a kind of its own is its parent to whoever reads an answer.
         found = subclasses(child) | found
     return found

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import structlog
 
@@ -121,9 +121,9 @@ class Loop:
         if self._thread.is_alive():
             self._thread.join()
         for operation in self._inbox.operations:
-            operation.future.set_exception(Unavailable("the server is stopping: try again"))
+            _settle(operation.future, None, Unavailable("the server is stopping: try again"))
         for claim in self._inbox.claims.values():
-            claim.future.set_result([])
+            _settle(claim.future, [])
         self._inbox = _Inbox()
 
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
@@ -153,7 +153,7 @@ class Loop:
                 self._tried.discard(worker)
                 self._wake.notify()
         if before is not None:
-            before.future.set_result([])
+            _settle(before.future, [])
         return future
 
     def beat(self, worker: str) -> None:
@@ -217,7 +217,7 @@ class Loop:
             self._carry(operations[:middle])
             self._carry(operations[middle:])
         elif operations and not operations[0].durable:
-            operations[0].future.set_exception(error)
+            _settle(operations[0].future, None, error)
         else:
             if not isinstance(error, VedetteError):  # what was foreseen is told by the line above
                 _log.error("round failed", exc_info=error)
@@ -296,12 +296,9 @@ class Loop:
                 if name in self._inbox.claims
             ]
         for claim, found in given:
-            claim.future.set_result(found)
+            _settle(claim.future, found)
         for operation in operations:
-            if operation.error is not None:
-                operation.future.set_exception(operation.error)
-            else:
-                operation.future.set_result(operation.result)
+            _settle(operation.future, operation.result, operation.error)
         if self._launcher is not None:
             demand = _demand(round.memory)
             if demand != self._demanded:
@@ -310,6 +307,16 @@ class Loop:
         if round.events:
             for listener in list(self._listeners):
                 listener(round.events)
+
+
+def _settle(future: Future[T], result: T | None, error: BaseException | None = None) -> None:
+    """Answer who waits, unless it has given up: a request may be cancelled at any moment."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(cast(T, result))
 
 
 def _announce(round: Round, tx: SchedulingTransaction) -> None:
