@@ -260,6 +260,8 @@ class Report:
 
 def arguments(description: str) -> argparse.ArgumentParser:
     """The options that every program here has."""
+    # What a time limit ends is cleaned up like what ends by itself.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(
