@@ -183,23 +183,32 @@ def lapse(round: Round) -> None:
 def assign(round: Round, waiting: dict[str, int]) -> None:
     """Lease ready datums to the workers that wait: `waiting` has room by worker.
 
-    A worker is first offered what follows from what it just made, whose pictures it still has in
-    memory; then what is oldest.
+    Who has nothing to do comes first, so that nothing waits behind another while a worker idles.
+    A worker is offered what follows from what it just made, whose pictures it still has in memory,
+    or what nobody has; only then what another has.
     """
     memory = round.memory
     hands = [memory.workers[name] for name in waiting if name in memory.workers]
     hands.sort(key=lambda hand: (len(hand.leases), hand.name))
     heaps = {hand.name: readiness.heaps_for(memory, hand.pool, hand.name) for hand in hands}
-    for place in range(max((len(found) for found in heaps.values()), default=0)):
-        for hand in hands:
-            if place < len(heaps[hand.name]):
-                taken = round.leased.setdefault(hand.name, [])
-                _fill(round, hand, waiting[hand.name] - len(taken), taken, heaps[hand.name][place])
+    idle = [hand for hand in hands if not hand.leases]
+    for few, own in ((idle, True), (idle, False), (hands, True), (hands, False)):
+        for hand in few:
+            if few is idle and hand.leases:
+                continue
+            taken = round.leased.setdefault(hand.name, [])
+            room = waiting[hand.name] - len(taken)
+            for heap in heaps[hand.name][:2] if own else heaps[hand.name][2:]:
+                room -= _fill(round, hand, min(room, 1) if few is idle else room, taken, heap)
+                if few is idle and hand.leases:
+                    break
     round.leased = {name: found for name, found in round.leased.items() if found}
 
 
-def _fill(round: Round, hand: Worker, room: int, taken: list[Task], heap: Heap) -> None:
+def _fill(round: Round, hand: Worker, room: int, taken: list[Task], heap: Heap) -> int:
+    """Lease up to `room` datums of a heap; how many."""
     memory = round.memory
+    before = len(taken)
     held = sum(memory.datums[n].pipeline.seconds for n in hand.leases if n in memory.datums)
     passed: Heap = []
     while heap and room > 0 and len(passed) < 64 and (held < WORK or not hand.leases):
@@ -215,6 +224,7 @@ def _fill(round: Round, hand: Worker, room: int, taken: list[Task], heap: Heap) 
         room -= 1
     for entry in passed:
         heappush(heap, entry)
+    return len(taken) - before
 
 
 def _may_run(round: Round, pipeline: Pipeline, datum: Datum) -> bool:
