@@ -18,6 +18,7 @@ ORIGINAL_IMAGES = (
     "dwhitena/mgmt-plot",
     "dwhitena/mgmt-plot:fix2",
 )
+QUICK_IMAGES = ("vedette/judge", "vedette/threat-detect", "vedette/counts")
 DETECTION_FOLDER = "/tensorflow/models/object_detection"
 """Where the original's object-detect image keeps `infer.py`."""
 
@@ -37,7 +38,8 @@ def known_images() -> dict[str, dict[str, Any]]:
     """The mapping of image names, in the words of a runtimes file.
 
     The original's four run as processes, with our scripts where theirs were; `vedette/*` run in a
-    warm pool of Python processes, plotting in one of its own for matplotlib's sake.
+    warm pool of Python processes. What takes a fraction of a millisecond has a process of its own,
+    so that it never waits behind a detection; plotting too, for matplotlib's sake.
     """
     code = str(code_folder())
     found: dict[str, dict[str, Any]] = {}
@@ -48,6 +50,8 @@ def known_images() -> dict[str, dict[str, Any]]:
             "mount": {"/code": code, **({DETECTION_FOLDER: code} if detects else {})},
             "working_dir": DETECTION_FOLDER if detects else "/code",
         }
+    for image in QUICK_IMAGES:
+        found[image] = {"runtime": "python", "pool": "vedette-quick", "slots": 1}
     found["vedette/plot"] = {"runtime": "python", "pool": "vedette-plot", "slots": 1}
     found["vedette/*"] = {"runtime": "python", "pool": "vedette"}
     return found

@@ -15,12 +15,15 @@ from vedette.model.events import Event
 from vedette.model.work import Result, Task
 from vedette.scheduling import expansion, readiness, tasks
 from vedette.scheduling.rounds import Round, encode
-from vedette.scheduling.running import Datum, Effect, Heap, Pipeline, Worker
+from vedette.scheduling.running import Datum, Effect, Heap, Memory, Pipeline, Worker
 from vedette.versioning import contents
 from vedette.versioning.contents import Prepared
 
 LEASE = 10.0
 """Seconds that a worker may be silent."""
+
+SOON = 0.02
+"""Seconds of work behind which a datum may wait though nothing else is queued."""
 
 LOST_LIMIT = 3
 WORK = 0.1
@@ -192,7 +195,8 @@ def assign(round: Round, waiting: dict[str, int]) -> None:
     hands.sort(key=lambda hand: (len(hand.leases), hand.name))
     heaps = {hand.name: readiness.heaps_for(memory, hand.pool, hand.name) for hand in hands}
     idle = [hand for hand in hands if not hand.leases]
-    for few, own in ((idle, True), (idle, False), (hands, True), (hands, False)):
+    busy = [hand for hand in hands if _may_hold_more(memory, hand)]
+    for few, own in ((idle, True), (idle, False), (busy, True), (busy, False)):
         for hand in few:
             if few is idle and hand.leases:
                 continue
@@ -205,11 +209,25 @@ def assign(round: Round, waiting: dict[str, int]) -> None:
     round.leased = {name: found for name, found in round.leased.items() if found}
 
 
+def _may_hold_more(memory: Memory, hand: Worker) -> bool:
+    """Whether a worker is given more than it works on: if that is soon done, or there is a queue.
+
+    Without a queue the next datum goes to whoever is free first.
+    """
+    alike = sum(worker.pool == hand.pool for worker in memory.workers.values())
+    return _held(memory, hand) < SOON or readiness.waiting(memory, hand.pool) > alike
+
+
+def _held(memory: Memory, hand: Worker) -> float:
+    """Seconds of work that a worker has."""
+    return sum(memory.datums[n].pipeline.seconds for n in hand.leases if n in memory.datums)
+
+
 def _fill(round: Round, hand: Worker, room: int, taken: list[Task], heap: Heap) -> int:
     """Lease up to `room` datums of a heap; how many."""
     memory = round.memory
     before = len(taken)
-    held = sum(memory.datums[n].pipeline.seconds for n in hand.leases if n in memory.datums)
+    held = _held(memory, hand)
     passed: Heap = []
     while heap and room > 0 and len(passed) < 64 and (held < WORK or not hand.leases):
         entry = heappop(heap)
