@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.rig import Rig, path_of, pfs, rig
 
-from vedette.model.errors import Conflict, InvalidSpec
+from vedette.model.errors import Conflict, InvalidSpec, NotFound
 from vedette.scheduling import jobs, loop, pipelines
 
 
@@ -59,6 +59,23 @@ def test_t4_creating_a_pipeline_on_existing_data_processes_the_head(engine: Rig)
     engine.settle()
     assert len(engine.jobs("one")) == 1
     assert sorted(engine.tree("one")) == ["/a", "/b"]
+
+
+def test_t4_since_a_commit_history_is_replayed_one_job_a_commit(engine: Rig) -> None:
+    ids = [engine.put("images", {f"/{n}": b"x"}) for n in range(4)]
+    document = {
+        "pipeline": {"name": "one"}, "input": pfs("images", "/*"),
+        "transform": {"image": "x", "cmd": ["x"]},
+    }  # fmt: skip
+    engine.loop.submit(partial(pipelines.create, document=document, since=ids[1])).result()
+    engine.settle()
+    assert [(job.commit, job.total) for job in reversed(engine.jobs("one"))] == [
+        (ids[1], 2), (ids[2], 3), (ids[3], 4),
+    ]  # fmt: skip
+    assert len(engine.ran) == 4
+    document["pipeline"] = {"name": "two"}
+    with pytest.raises(NotFound, match="no input of pipeline two has a commit"):
+        engine.loop.submit(partial(pipelines.create, document=document, since="0" * 32)).result()
 
 
 def test_t5_a_commit_outside_the_glob_still_makes_a_job_that_skips_all(engine: Rig) -> None:

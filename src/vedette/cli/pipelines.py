@@ -29,13 +29,17 @@ def spec_option(command: Decorated) -> Decorated:
 
 @click.command("create-pipeline")
 @spec_option
+@click.option("--from", "since", default="", metavar="COMMIT",
+              help="Replay an input's history from this commit on.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Only say what would run.")
 @raw_option
 @connected
-async def create_pipeline(client: Client, files: tuple[str, ...], dry_run: bool, raw: bool) -> None:
+async def create_pipeline(
+    client: Client, files: tuple[str, ...], since: str, dry_run: bool, raw: bool
+) -> None:
     """Create pipelines from their specs."""
     for document in _documents(files):
-        _told(await client.create_pipeline(document, dry_run=dry_run), dry_run, raw)
+        _told(await client.create_pipeline(document, dry_run=dry_run, since=since), dry_run, raw)
 
 
 @click.command("update-pipeline")

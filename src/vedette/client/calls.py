@@ -219,9 +219,10 @@ class Client:
         update: bool = False,
         reprocess: bool = False,
         dry_run: bool = False,
+        since: str = "",
     ) -> api.PipelinePlan:
-        """Create or update a pipeline from its spec."""
-        query = {"update": update, "reprocess": reprocess, "dry_run": dry_run}
+        """Create or update a pipeline from its spec; `since` replays an input's history."""
+        query = {"update": update, "reprocess": reprocess, "dry_run": dry_run, "since": since}
         return await self._call(at.CREATE_PIPELINE, {}, query, document)
 
     async def list_pipeline(self) -> list[PipelineInfo]:

@@ -88,10 +88,14 @@ class DiffPage(Query, frozen=True, kw_only=True):
 
 
 class PipelineOptions(Query, frozen=True, kw_only=True):
-    """`update` an existing one, `reprocess` everything, or only say what would happen."""
+    """`update` an existing one, `reprocess` everything, or only say what would happen.
+
+    `since` is a commit of an input: the history from it on is replayed, one job a commit.
+    """
 
     update: bool = False
     reprocess: bool = False
+    since: str = ""
     dry_run: bool = False
 
 

@@ -22,7 +22,7 @@ from vedette.scheduling.running import Pipeline
 def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
     """Change the memory as an operation asked."""
     if isinstance(intent, PipelineChanged):
-        _changed(round, intent.name, runtimes)
+        _changed(round, intent, runtimes)
     elif isinstance(intent, PipelineDeleted):
         _deleted(round, intent.name)
     elif isinstance(intent, JobStopped):
@@ -41,9 +41,9 @@ def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
         assert_never(intent)
 
 
-def _changed(round: Round, name: str, runtimes: Runtimes) -> None:
+def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
     """A pipeline is new or has a new version: one job over what there is (ENGINE T4, U1)."""
-    memory = round.memory
+    memory, name = round.memory, intent.name
     row = round.rows.one("pipeline_by_name", name=name)
     assert row is not None, "the operation that asked for it has just written it"
     old = memory.pipelines.get(name)
@@ -66,7 +66,10 @@ def _changed(round: Round, name: str, runtimes: Runtimes) -> None:
         if leaf.branch not in memory.planned and head is not None and head[0] is not None:
             memory.planned[leaf.branch] = head[0]
     round.moved.add(pipeline.output)
-    planning.plan_pipeline(round, pipeline)
+    if intent.history:
+        planning.replay(round, pipeline, intent.history)
+    else:
+        planning.plan_pipeline(round, pipeline)
 
 
 def _deleted(round: Round, name: str) -> None:

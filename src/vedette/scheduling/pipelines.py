@@ -39,11 +39,18 @@ def stored_spec(encoded: bytes) -> PipelineSpec:
 
 
 def create(
-    tx: Transaction, document: dict[str, Any], *, update: bool = False, reprocess: bool = False
+    tx: Transaction,
+    document: dict[str, Any],
+    *,
+    update: bool = False,
+    reprocess: bool = False,
+    since: str = "",
 ) -> PipelineInfo:
     """Create a pipeline, or give it a new version (ENGINE U1, U2, U6).
 
-    Raises InvalidSpec, Conflict for an existing name without `update`.
+    `since` is a commit of an input: a new pipeline replays the history from it on, one job a
+    commit (T4). Raises InvalidSpec, Conflict for an existing name without `update`, NotFound for a
+    commit that no input has.
     """
     spec, _warnings = read_spec(document)
     present = tx.rows.one("pipeline_by_name", name=spec.name)
@@ -69,8 +76,23 @@ def create(
     tx.rows.run("add_pipeline_version", pipeline=pipeline, version=version, document=encoded,
                 salt=salt, created=tx.now)  # fmt: skip
     _follow(tx, spec)
-    intend(tx, PipelineChanged(spec.name))
+    intend(tx, PipelineChanged(spec.name, _history(tx.rows, spec, since)))
     return inspect(tx.rows, spec.name)
+
+
+def _history(rows: Rows, spec: PipelineSpec, since: str) -> tuple[int, ...]:
+    """The commits of an input branch from one of them on, oldest first."""
+    if not since:
+        return ()
+    for leaf in leaves(spec.input):
+        repo = repos.get(rows, leaf.repo).id
+        branch = leaf.branch if isinstance(leaf, Pfs) else "master"
+        found = rows.all("history_since", id=since, repo=repo, branch=branch)
+        if found:
+            return tuple(num for (num,) in found)
+    raise NotFound(
+        f"no input of pipeline {spec.name} has a commit {since}: list-commit shows those there are"
+    )
 
 
 def _follow(tx: Transaction, spec: PipelineSpec) -> None:

@@ -9,6 +9,7 @@ contributes one commit, and two runs of one history make the same jobs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from vedette.model.ids import CommitId, JobId
 from vedette.scheduling.rounds import Round
@@ -77,10 +78,25 @@ def plan_move(round: Round, branch: Branch, num: int) -> None:
     plan(round, commit_id, {branch: num})
 
 
-def _job(round: Round, pipeline: Pipeline, commit_id: str, number: int) -> Job | None:
+def replay(round: Round, pipeline: Pipeline, history: Iterable[int]) -> None:
+    """Make a job for each of these commits of an input, with the newest of the others (T4)."""
+    for num in history:
+        commit = round.commits.get(round.rows, num)
+        number = round.memory.next_plan
+        round.memory.next_plan += 1
+        _job(round, pipeline, commit.id, number, {(commit.repo, commit.branch): num})
+
+
+def _job(
+    round: Round,
+    pipeline: Pipeline,
+    commit_id: str,
+    number: int,
+    at: Mapping[Branch, int] = MappingProxyType({}),
+) -> Job | None:
     inputs = []
     for leaf in pipeline.leaves:
-        num = round.memory.planned.get(leaf.branch)
+        num = at.get(leaf.branch, round.memory.planned.get(leaf.branch))
         if num is None:
             return None
         inputs.append(num)

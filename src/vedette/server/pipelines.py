@@ -34,7 +34,9 @@ async def create_pipeline(site: Site, call: Call) -> PipelinePlan:
             tx.rows, document, update=query.update, reprocess=query.reprocess
         )  # fmt: skip
         _keep(tx, document, values)
-        info = pipelines.create(tx, document, update=query.update, reprocess=query.reprocess)
+        info = pipelines.create(
+            tx, document, update=query.update, reprocess=query.reprocess, since=query.since
+        )
         return PipelinePlan(pipeline=info, plan=plan, warnings=warnings)
 
     return await site.write(work)

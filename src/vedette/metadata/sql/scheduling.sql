@@ -369,3 +369,10 @@ WHERE repo = :repo AND branch = :branch AND state = 'finished' AND num > :after 
 -- name: repo_name
 -- description: the name of a repo
 SELECT name FROM repo WHERE id = :repo
+
+-- name: history_since
+-- description: the finished commits of a branch from one of them on
+SELECT num FROM cmt WHERE repo = :repo AND branch = :branch AND state = 'finished'
+AND num >= (SELECT num FROM cmt WHERE id = :id AND repo = :repo AND branch = :branch
+  AND state = 'finished')
+ORDER BY num
