@@ -158,7 +158,8 @@ def decided(serving: Server, more: int, before: int = 0) -> float:
         summary = serving.get("/v1/cameras/summary")
         if summary["received"] - before >= more and not summary["in_flight"]:
             break
-        time.sleep(0.05)
+        # Asking costs the server some milliseconds, which would count as the pictures'.
+        time.sleep(0.25)
     while serving.get("/v1/cameras/deliveries"):
         time.sleep(0.02)
     at = time.perf_counter()
@@ -179,11 +180,14 @@ def throughput(serving: Server, paths: list[Path]) -> tuple[float, float, dict[s
 
 
 def check(serving: Server, before: dict[str, int], count: int) -> None:
-    """What is measured must be the whole work: the right number of alerts, and none missing."""
+    """What is measured must be the whole work: every alert, and no failure.
+
+    The pictures are chosen for the bundled model; another may see somebody in more of them.
+    """
     after = serving.get("/v1/cameras/summary")
     alerted = after["alerted"] - before["alerted"]
     wanted = -(-count // ALERTING)
-    if alerted != wanted or after["failed"] != before["failed"]:
+    if alerted < wanted or after["failed"] != before["failed"]:
         raise SystemExit(f"{alerted} alerts of {wanted} expected, {after['failed']} failed")
 
 
