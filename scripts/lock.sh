@@ -22,9 +22,9 @@ installable() {
 }
 
 compile --extra cameras --group build --group demo --output-file requirements.lock
-compile --extra cameras --group build --group demo --group test --group check --group lock \
+compile --extra cameras --extra postgres --extra s3 --group build --group demo --group test --group check --group lock \
     --constraint requirements.lock --output-file requirements-dev.lock
-compile --extra cameras --extra onnx --extra tflite \
+compile --extra cameras --extra onnx --extra tflite --extra postgres --extra s3 \
     --constraint requirements-dev.lock --output-file requirements-images.lock
 installable requirements.lock
 installable requirements-dev.lock
