@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list-commit": ("commits:list_commit", "List commits of a repo, or all of a global id"),
     "inspect-commit": ("commits:inspect_commit", "Show one commit"),
     "flush-commit": ("commits:flush_commit", "Wait for all jobs that a commit causes"),
+    "subscribe-commit": ("commits:subscribe_commit", "Print commits as they are finished"),
     "put-file": ("put:put_file", "Write files into a repo"),
     "get-file": ("files:get_file", "Read a file, or with -r all below a directory"),
     "list-file": ("files:list_file", "List a directory"),

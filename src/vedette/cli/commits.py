@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
+from contextlib import aclosing
 
 import click
 
@@ -84,6 +86,36 @@ async def flush_commit(client: Client, where: tuple[str, ...], timeout: float, r
             identity = (await client.inspect_commit(*commit_of((word,)))).id
         found += (await client.flush_commit(identity, timeout)).commits
     _show(found, raw)
+
+
+@click.command("subscribe-commit")
+@click.argument("where", nargs=-1, metavar="REPO BRANCH | REPO@BRANCH")
+@click.option("--from", "since", metavar="COMMIT", help="Only those after this one.")
+@click.option("--new", is_flag=True, help="Only those that come from now on.")
+@raw_option
+@connected
+async def subscribe_commit(
+    client: Client, where: tuple[str, ...], since: str | None, new: bool, raw: bool
+) -> None:
+    """Print the finished commits of a branch, oldest first, and each new one as it comes.
+
+    Goes on until it is interrupted; a server that is away is waited for.
+    """
+    repo, branch, _ = place(where)
+    await client.inspect_repo(repo)
+    after = 0
+    if since is not None:
+        after = (await client.inspect_commit(repo, since)).number
+    elif new:
+        newest = await client.list_commit(repo, branch, limit=1)
+        after = newest[0].number if newest else 0
+    async with aclosing(client.subscribe_commit(repo, branch, after=after)) as commits:
+        async for commit in commits:
+            if raw:
+                shown.raw([commit])
+            else:
+                print(commit.repo, commit.branch, commit.id, shown.size(commit.size))
+            sys.stdout.flush()
 
 
 def _repo_and_branch(where: tuple[str, ...]) -> tuple[str, str]:

@@ -7,14 +7,15 @@ import sys
 import tarfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import click
 
 from vedette.cli.session import connected, place
+from vedette.cli.web import Ahead, fetched, is_address
 from vedette.client import Client
-from vedette.model.errors import Invalid, NotFound, VedetteError
+from vedette.model.errors import Invalid, NotFound
 from vedette.model.paths import clean
 
 _PIECE = 1 << 20
@@ -38,7 +39,7 @@ class Source(NamedTuple):
 @click.option("-o", "--overwrite", is_flag=True, help="Replace what is there (the default).")
 @click.option("-c", "--commit", is_flag=True, help="Accepted: a put makes its own commit anyway.")
 @click.option("-p", "--parallelism", type=click.IntRange(1), default=10,
-              help="Accepted: files are sent in one stream.")  # fmt: skip
+              help="Web addresses read at a time; files are sent in one stream.")  # fmt: skip
 @click.option("--full-path", is_flag=True, help="Without PATH: keep the whole path of SRC.")
 @click.option("--split", type=click.Choice(["line", "json"]),
               help="Cut SRC into files PATH/0000000000000000, ...")  # fmt: skip
@@ -74,7 +75,7 @@ async def put_file(
     if len(sources) == 1:
         await _put_one(client, repo, branch, sources[0], adds)
     else:
-        await client.put_tar(repo, branch, _tar(sources), append=adds)
+        await client.put_tar(repo, branch, _tar(sources, parallelism), append=adds)
 
 
 def _listed(input_file: str | None) -> list[str]:
@@ -96,7 +97,7 @@ def _sources(
             yield Source(path, origin)
             continue
         name = _name(origin, full_path)
-        if _is_address(origin):
+        if is_address(origin):
             yield Source(_target(path, name, into), origin)
         elif Path(origin).is_dir():
             if not recursive:
@@ -111,7 +112,7 @@ def _sources(
 
 
 def _name(origin: str, full_path: bool) -> str:
-    if _is_address(origin):
+    if is_address(origin):
         parts = urlsplit(origin)
         whole = unquote(parts.netloc + parts.path if full_path else parts.path)
         name = whole.strip("/") if full_path else whole.rstrip("/").rpartition("/")[2]
@@ -129,10 +130,6 @@ def _target(path: str | None, name: str, into: bool) -> str:
     return f"{path.rstrip('/')}/{name}" if into else path
 
 
-def _is_address(origin: str) -> bool:
-    return origin.startswith(("http://", "https://"))
-
-
 def _below(folder: Path) -> Iterator[str]:
     for where, folders, names in os.walk(folder):
         folders.sort()
@@ -146,8 +143,8 @@ async def _put_one(client: Client, repo: str, branch: str, source: Source, appen
     path = clean(source.path)
     if source.origin == "-":
         await client.put_file(repo, branch, path, _read(sys.stdin.buffer), append=append)
-    elif _is_address(source.origin):
-        await client.put_file(repo, branch, path, _fetched(source.origin), append=append)
+    elif is_address(source.origin):
+        await client.put_file(repo, branch, path, fetched(source.origin), append=append)
     else:
         with Path(source.origin).open("rb") as file:
             if os.fstat(file.fileno()).st_size <= _WHOLE:
@@ -165,7 +162,7 @@ async def _put_split(
         for source in sources:
             path = clean(source.path)
             number = await next_number(client, repo, branch, path)
-            for piece in pieces(await _whole(source), how, count):
+            async for piece in pieces(_bytes_of(source), how, count):
                 head = header(f"{path.lstrip('/')}/{number:016x}", len(piece))
                 yield head + piece + bytes(-len(piece) % tarfile.BLOCKSIZE)
                 number += 1
@@ -174,12 +171,17 @@ async def _put_split(
     await client.put_tar(repo, branch, tar())
 
 
-async def _whole(source: Source) -> bytes:
-    if source.origin == "-":
-        return sys.stdin.buffer.read()
-    if _is_address(source.origin):
-        return b"".join([piece async for piece in _fetched(source.origin)])
-    return Path(source.origin).read_bytes()
+async def _bytes_of(source: Source) -> AsyncIterator[bytes]:
+    if is_address(source.origin):
+        async for piece in fetched(source.origin):
+            yield piece
+    elif source.origin == "-":
+        async for piece in _read(sys.stdin.buffer):
+            yield piece
+    else:
+        with Path(source.origin).open("rb") as file:
+            async for piece in _read(file):
+                yield piece
 
 
 async def _read(file: BinaryIO) -> AsyncIterator[bytes]:
@@ -187,45 +189,39 @@ async def _read(file: BinaryIO) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _fetched(address: str) -> AsyncIterator[bytes]:
-    import httpx2
-
-    try:
-        async with (
-            httpx2.AsyncClient(follow_redirects=True, timeout=60.0) as web,
-            web.stream("GET", address) as answer,
-        ):
-            if answer.status_code != 200:
-                raise NotFound(f"{address} answers {answer.status_code} {answer.reason_phrase}")
-            async for piece in answer.aiter_bytes():
-                yield piece
-    except httpx2.HTTPError as error:
-        raise VedetteError(f"{address} cannot be read: {error or type(error).__name__}") from None
-
-
-async def _tar(sources: Sequence[Source]) -> AsyncIterator[bytes]:
+async def _tar(sources: Sequence[Source], parallel: int) -> AsyncIterator[bytes]:
     """All sources as one tar stream, in pieces of about a megabyte."""
     held: list[bytes] = []
     size = 0
-    for source in sources:
-        name = clean(source.path).lstrip("/")
-        if _is_address(source.origin):
-            parts = [b"".join([piece async for piece in _fetched(source.origin)])]
-            length = len(parts[0])
-            contents: Iterator[bytes] = iter(parts)
-        else:
-            file = Path(source.origin)
-            length = file.stat().st_size
-            contents = _exactly(file, length)
-        held.append(header(name, length))
-        for piece in contents:
-            held.append(piece)
-            size += len(piece)
-            if size >= _PIECE:
-                yield b"".join(held)
-                held, size = [], 0
-        held.append(bytes(-length % tarfile.BLOCKSIZE))
-    yield b"".join(held) + bytes(2 * tarfile.BLOCKSIZE)
+    ahead = Ahead([s.origin for s in sources if is_address(s.origin)], parallel)
+    try:
+        for source in sources:
+            name = clean(source.path).lstrip("/")
+            if is_address(source.origin):
+                length, document = await ahead.next()
+                contents = _all_of(document)
+            else:
+                file = Path(source.origin)
+                length = file.stat().st_size
+                contents = _exactly(file, length)
+            held.append(header(name, length))
+            size += tarfile.BLOCKSIZE
+            for piece in contents:
+                held.append(piece)
+                size += len(piece)
+                if size >= _PIECE:
+                    yield b"".join(held)
+                    held, size = [], 0
+            held.append(bytes(-length % tarfile.BLOCKSIZE))
+        yield b"".join(held) + bytes(2 * tarfile.BLOCKSIZE)
+    finally:
+        await ahead.close()
+
+
+def _all_of(document: IO[bytes]) -> Iterator[bytes]:
+    with document:
+        while piece := document.read(_PIECE):
+            yield piece
 
 
 def header(name: str, size: int) -> bytes:

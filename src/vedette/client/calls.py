@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from vedette.client import endpoints as at
+from vedette.client import subscription
 from vedette.client.lines import lines
 from vedette.client.transport import Transport
 from vedette.model import api
@@ -104,11 +105,26 @@ class Client:
         return await self._call(at.FINISH_COMMIT, {"repo": repo, "ref": ref})
 
     async def list_commit(
-        self, repo: str, branch: str = "", *, before: int | None = None, limit: int = 100
+        self,
+        repo: str,
+        branch: str = "",
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = 100,
     ) -> list[CommitInfo]:
-        """Commits, newest first; `before` is a commit's number."""
-        query = {"branch": branch, "before": before, "limit": limit}
+        """Commits, newest first; `before` is a commit's number. With `after`: oldest first."""
+        query = {"branch": branch, "before": before, "after": after, "limit": limit}
         return await self._call(at.LIST_COMMIT, {"repo": repo}, query)
+
+    def subscribe_commit(
+        self, repo: str, branch: str = "master", *, after: int = 0
+    ) -> AsyncGenerator[CommitInfo, None]:
+        """The finished commits of a branch in order, now and as they come, without an end.
+
+        `after` is the number of the last one that is known. Lost connections are made again.
+        """
+        return subscription.finished(self, repo, branch, after)
 
     async def inspect_commit(self, repo: str, ref: str) -> CommitInfo:
         """One commit; `ref` is a branch, a commit id, or an ancestor such as `master^2`."""

@@ -30,10 +30,14 @@ class Force(Query, frozen=True, kw_only=True):
 
 
 class CommitPage(Query, frozen=True, kw_only=True):
-    """Newest first; `before` is a commit's number."""
+    """Newest first; `before` is a commit's number.
+
+    With `after`, of one branch: oldest first, those with higher numbers.
+    """
 
     branch: str = ""
     before: Number | None = None
+    after: Number | None = None
     limit: Number = 100
 
 

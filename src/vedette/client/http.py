@@ -85,9 +85,11 @@ class HttpTransport:
             yield response.aiter_bytes()
 
     async def events(self) -> AsyncGenerator[list[Event], None]:
-        """Server-sent events, as values."""
+        """Server-sent events, as values. The first batch is empty: the server listens from then."""
         async with self.stream(EVENTS, {}) as chunks:
             async for line in lines(chunks):
+                if line == b": listening":
+                    yield []
                 if line.startswith(b"data:"):
                     yield _events.decode(line[5:])
 

@@ -56,7 +56,10 @@ class Transport(Protocol):
         """The answer's bytes as they come."""
 
     def events(self) -> AsyncGenerator[list[Event], None]:
-        """What happens from now on, in batches; under load only the newest of each sort."""
+        """What happens from now on, in batches; under load only the newest of each sort.
+
+        The first batch is empty: nothing that happens after it is missed.
+        """
 
     async def close(self) -> None:
         """Let go of connections."""

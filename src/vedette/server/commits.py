@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vedette.metadata.store import Rows
 from vedette.model.api import Flushed, NewCommit
-from vedette.model.errors import Conflict, NotFound, Unavailable
+from vedette.model.errors import Conflict, Invalid, NotFound, Unavailable
 from vedette.model.files import CommitInfo
 from vedette.model.job import TERMINAL
 from vedette.scheduling import jobs
@@ -50,7 +50,13 @@ async def list_commit(site: Site, call: Call) -> list[CommitInfo]:
     """Commits of a repo, newest first."""
     repo, query = call.params["repo"], call.query
     limit = site.page(query.limit)
+    if query.after is not None and not query.branch:
+        raise Invalid("after needs a branch: commits of several branches end out of order")
     with site.read() as rows:
+        if query.after is not None:
+            number = repos.get(rows, repo).id
+            later = commits.since(rows, number, query.branch, query.after, limit)
+            return [commits.info(rows, row, repo) for row in later]
         found = commits.listing(
             rows,
             repos.get(rows, repo).id,

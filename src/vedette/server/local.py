@@ -63,11 +63,10 @@ class LocalTransport:
                 await close()
 
     async def events(self) -> AsyncGenerator[list[Event], None]:
-        """What happens, straight from the hub."""
+        """What happens, straight from the hub. The first batch is empty: it listens from then."""
         async with aclosing(batches(self._site.hub)) as told:
             async for batch in told:
-                if batch:
-                    yield batch
+                yield batch
 
     async def close(self) -> None:
         """Nothing is held."""

@@ -13,7 +13,7 @@ from vedette.model.paths import check_name, clean
 from vedette.versioning import contents, staged
 from vedette.versioning.contents import Prepared
 from vedette.versioning.edits import Edit, Tip
-from vedette.versioning.refs import CommitRow, Origin, by_num, info, listing, resolve, tip, with_id
+from vedette.versioning.refs import CommitRow, Origin, by_num, info, listing, resolve, since, tip, with_id
 from vedette.versioning.transaction import Finished, Transaction
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "listing",
     "resolve",
     "seal",
+    "since",
     "start",
     "tip",
     "with_id",

@@ -104,6 +104,12 @@ def listing(
     return [CommitRow(*row) for row in found]
 
 
+def since(rows: Rows, repo: int, branch: str, after: int, limit: int) -> list[CommitRow]:
+    """Commits of a branch, oldest first, with numbers above `after`."""
+    found = rows.all("commit_list_since", repo=repo, branch=branch, after=after, limit=limit)
+    return [CommitRow(*row) for row in found]
+
+
 def info(rows: Rows, commit: CommitRow, repo: str = "") -> CommitInfo:
     """A commit as it is shown, without provenance. `repo` is its repo's name where it is known."""
     parent = rows.one("commit_get", num=commit.parent) if commit.parent is not None else None

@@ -25,6 +25,12 @@ SELECT num, id, repo, branch, line, seq, parent, origin, state, started, finishe
   closed, error, description FROM cmt WHERE repo = :repo AND +branch = :branch AND num < :before
 ORDER BY num DESC LIMIT :limit;
 
+-- name: commit_list_since
+-- description: The commits of one branch above a number, oldest first.
+SELECT num, id, repo, branch, line, seq, parent, origin, state, started, finished, files, size,
+  closed, error, description FROM cmt WHERE repo = :repo AND +branch = :branch AND num > :after
+ORDER BY num LIMIT :limit;
+
 -- name: commit_at
 -- description: The commit with a place on a line.
 SELECT num, id, repo, branch, line, seq, parent, origin, state, started, finished, files, size,

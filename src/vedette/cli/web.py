@@ -1,0 +1,81 @@
+"""Web addresses as sources of `put-file`: fetched a few at a time, kept on disk meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from typing import IO, NamedTuple
+
+from vedette.model.errors import NotFound, VedetteError
+
+_IN_MEMORY = 4 << 20
+
+
+def is_address(origin: str) -> bool:
+    """Whether a source is on the web."""
+    return origin.startswith(("http://", "https://"))
+
+
+async def fetched(address: str) -> AsyncIterator[bytes]:
+    """What is at an address, in pieces. Raises NotFound for any answer but 200."""
+    import httpx2
+
+    try:
+        async with (
+            httpx2.AsyncClient(follow_redirects=True, timeout=60.0) as web,
+            web.stream("GET", address) as answer,
+        ):
+            if answer.status_code != 200:
+                raise NotFound(f"{address} answers {answer.status_code} {answer.reason_phrase}")
+            async for piece in answer.aiter_bytes():
+                yield piece
+    except httpx2.HTTPError as error:
+        raise VedetteError(f"{address} cannot be read: {error or type(error).__name__}") from None
+
+
+class Fetched(NamedTuple):
+    """A document that was read whole: its size in bytes, and a file at its beginning."""
+
+    size: int
+    file: IO[bytes]
+
+
+async def _keep(address: str) -> Fetched:
+    file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - its reader closes it
+    size = 0
+    try:
+        async for piece in fetched(address):
+            size += len(piece)
+            file.write(piece)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return Fetched(size, file)
+
+
+class Ahead:
+    """Reads addresses in their order, `parallel` of them at a time."""
+
+    def __init__(self, addresses: Iterable[str], parallel: int) -> None:
+        self._left = deque(addresses)
+        self._parallel = parallel
+        self._under_way: deque[asyncio.Task[Fetched]] = deque()
+
+    async def next(self) -> Fetched:
+        """The next document; who gets it closes its file."""
+        while self._left and len(self._under_way) < self._parallel:
+            self._under_way.append(asyncio.create_task(_keep(self._left.popleft())))
+        return await self._under_way.popleft()
+
+    async def close(self) -> None:
+        """Give up what nobody asked for."""
+        for task in self._under_way:
+            task.cancel()
+        for task in self._under_way:
+            with suppress(asyncio.CancelledError, VedetteError):
+                (await task).file.close()
+        self._under_way.clear()
