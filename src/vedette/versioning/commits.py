@@ -13,7 +13,17 @@ from vedette.model.paths import check_name, clean
 from vedette.versioning import contents, staged
 from vedette.versioning.contents import Prepared
 from vedette.versioning.edits import Edit, Tip
-from vedette.versioning.refs import CommitRow, Origin, by_num, info, listing, resolve, since, tip, with_id
+from vedette.versioning.refs import (
+    CommitRow,
+    Origin,
+    by_num,
+    info,
+    listing,
+    resolve,
+    since,
+    tip,
+    with_id,
+)
 from vedette.versioning.transaction import Finished, Transaction
 
 __all__ = [
