@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the stages as container images, from wheels alone, so that the build itself needs no network.
+# Builds the stages and the server as container images, from wheels alone, so that the build itself needs no network.
 # BASE_IMAGE=name builds on another base (python:3.11-slim by default), STAGES="validate judge" only those;
 # ENGINE=podman builds with another engine.
 set -eu
@@ -19,7 +19,7 @@ pip() {
 }
 pip wheel --no-deps --no-build-isolation --wheel-dir "$context/wheels" .
 pip download --no-deps --only-binary :all: --require-hashes --dest "$context/wheels" -r requirements-images.lock
-for file in src/vedette_cameras/pipelines/*.Dockerfile; do
+for file in src/vedette_cameras/pipelines/*.Dockerfile deploy/compose/*.Dockerfile; do
     stage=$(basename "$file" .Dockerfile)
     case " ${STAGES:-$stage} " in *" $stage "*) ;; *) continue ;; esac
     # The classic builder: it takes what is here, and asks no registry for a front end.

@@ -18,6 +18,7 @@ PAGES = [
     ROOT / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs/howto").glob("*.md")),
+    *sorted((ROOT / "docs/operations").glob("*.md")),
 ]
 OPERATORS = re.compile(r"\s(?:\||>|<|&)(?:\s|$).*")
 
