@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.object_servers import moto, rclone, weed
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
@@ -29,3 +30,6 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"VEDETTE_TEST_DATA names {named!r}, which is not a folder")
     return folder
+
+
+__all__ = ["data_dir", "moto", "rclone", "weed"]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.object_servers import ObjectServer, remote
 
 from vedette.model.errors import Corrupt, NoSpace, TooLarge, Unavailable
 from vedette.model.ids import ObjectId, object_id
@@ -104,6 +105,30 @@ class TestLocalObjects(ObjectStoreTests):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[ObjectStore]:
         made = LocalObjects(tmp_path, packed_limit=1000, pack_size=4000)
+        yield made
+        made.close()
+
+
+class TestRemoteObjectsOnSeaweed(ObjectStoreTests):
+    @pytest.fixture
+    def store(self, tmp_path: Path, weed: ObjectServer) -> Iterator[ObjectStore]:
+        made = remote(weed, weed.place(), tmp_path)
+        yield made
+        made.close()
+
+
+class TestRemoteObjectsOnMoto(ObjectStoreTests):
+    @pytest.fixture
+    def store(self, tmp_path: Path, moto: ObjectServer) -> Iterator[ObjectStore]:
+        made = remote(moto, moto.place(), tmp_path)
+        yield made
+        made.close()
+
+
+class TestRemoteObjectsWithoutCache(ObjectStoreTests):
+    @pytest.fixture
+    def store(self, tmp_path: Path, weed: ObjectServer) -> Iterator[ObjectStore]:
+        made = remote(weed, weed.place(), tmp_path, cache_size=0)
         yield made
         made.close()
 

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from vedette.model.errors import Corrupt, NoSpace, TooLarge, Unavailable
 from vedette.model.ids import ObjectId, object_hasher, object_id
-from vedette.objects.store import Place, bounds, verify
+from vedette.objects.store import Link, Place, bounds, verify
 
 PACKED_LIMIT = 1024 * 1024
 PACK_SIZE = 256 * 1024 * 1024
@@ -178,6 +178,18 @@ class LocalObjects:
                 object=object_id.hex(),
             )
         return verify(object_id, data) if count == size else data
+
+    def link(self, object_id: ObjectId, size: int, place: Place) -> Link | None:
+        """None: there is no way around this store."""
+        return None
+
+    def accept(self, object_id: ObjectId, size: int) -> str | None:
+        """None: there is no way around this store."""
+        return None
+
+    def arrived(self, object_id: ObjectId, size: int) -> bool:
+        """No: nobody can have sent it."""
+        return False
 
     def close(self) -> None:
         """Close all files. What was staged and not synced is lost."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vedette.model.errors import Corrupt, TooLarge
 from vedette.model.ids import ObjectId, object_hasher
-from vedette.objects.store import Place, bounds, verify
+from vedette.objects.store import Link, Place, bounds, verify
 
 
 class MemoryObjects:
@@ -49,6 +49,18 @@ class MemoryObjects:
             raise Corrupt(f"object {object_id.hex()[:16]} is not there", object=object_id.hex())
         first, count = bounds(size, offset, length)
         return verify(object_id, data) if count == size else data[first : first + count]
+
+    def link(self, object_id: ObjectId, size: int, place: Place) -> Link | None:
+        """None: there is no way around this store."""
+        return None
+
+    def accept(self, object_id: ObjectId, size: int) -> str | None:
+        """None: there is no way around this store."""
+        return None
+
+    def arrived(self, object_id: ObjectId, size: int) -> bool:
+        """No: nobody can have sent it."""
+        return False
 
     def close(self) -> None:
         """Forget everything."""

@@ -22,6 +22,14 @@ class Place(Struct, frozen=True):
     offset: int | None = None
 
 
+class Link(Struct, frozen=True):
+    """Where a worker gets an object by itself: `length` bytes from `offset` on, at `url`."""
+
+    url: str
+    offset: int
+    length: int
+
+
 class ObjectStore(Protocol):
     """Where bytes live. All methods may be called by several threads."""
 
@@ -56,6 +64,25 @@ class ObjectStore(Protocol):
 
         Raises Corrupt when bytes are missing, or when the whole was read and is not what its id
         says.
+        """
+
+    def link(self, object_id: ObjectId, size: int, place: Place) -> Link | None:
+        """Where anybody can get an object for some minutes; None: only through this store.
+
+        A signature is in the address: it goes to nobody who may not read the object.
+        """
+
+    def accept(self, object_id: ObjectId, size: int) -> str | None:
+        """Where anybody can PUT an object of its own for some minutes; None: only through this.
+
+        The place of such an object is Place(). Ask only for an object that no row names yet:
+        whoever holds the address can write other bytes. It is there when `arrived` says so.
+        """
+
+    def arrived(self, object_id: ObjectId, size: int) -> bool:
+        """Whether an object of its own that was sent to `accept`'s address is there and whole.
+
+        All its bytes are read and compared with its id once: a sender is not trusted.
         """
 
     def close(self) -> None:

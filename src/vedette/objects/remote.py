@@ -1,0 +1,287 @@
+"""Objects in an S3 bucket: small ones gathered in packs, large ones under keys of their own.
+
+    packs/0123456789012345678.pack     objects one after the other: rows know the places
+    objects/ab/cdef...                 one object, named by its id
+
+What is staged waits in local files; `sync` uploads what waits, several files at once, and returns
+when the store has them all. A pack is one conditional put, so a thousand small files are one.
+Reasons: docs/design/015-objects-in-a-bucket.md.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from pathlib import Path
+
+from vedette.model.errors import Corrupt, Unavailable
+from vedette.model.ids import ObjectId, object_hasher, object_id
+from vedette.objects.bucket import Bucket, Missing, Taken
+from vedette.objects.cache import Cache
+from vedette.objects.staging import Staged, Staging, read_file
+from vedette.objects.store import Link, Place, bounds, verify
+
+PACKED_LIMIT = 1024 * 1024
+PACK_SIZE = 16 * 1024 * 1024
+CACHE_SIZE = 4 * 1024 * 1024 * 1024
+STAGED_LIMIT = 8 * 1024 * 1024 * 1024
+"""Bytes that may wait in packs for a store that does not answer, before more are refused."""
+UPLOADS = 4
+FRESH_SECONDS = 600.0
+"""An object that came since then is not sent again, and is not removed either."""
+LINK_SECONDS = 900
+_LARGEST_PUT = 5 * 1024**3
+_EPOCH = 1_767_225_600_000
+"""2026-01-01 UTC, in milliseconds since 1970."""
+_RANDOM_BITS = 22
+_CLOSED = "the object store is closed"
+_PIECE = 8 * 1024 * 1024
+
+
+class RemoteObjects:
+    """Objects in a bucket; `folder` is for what waits and for the cache of what was read.
+
+    `packed_limit`, `pack_size` and `cache_size` are in bytes. Any number of processes may use a
+    bucket, but only one may have the folder open.
+    """
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        folder: Path,
+        *,
+        packed_limit: int = PACKED_LIMIT,
+        pack_size: int = PACK_SIZE,
+        cache_size: int = CACHE_SIZE,
+        staged_limit: int = STAGED_LIMIT,
+    ) -> None:
+        self._bucket = bucket
+        self._packed_limit, self._pack_size = packed_limit, pack_size
+        self._staged_limit = staged_limit
+        self._staging = Staging(folder / "staging")
+        self._cache = Cache(folder / "cache", cache_size, bucket.read)
+        self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="uploads")
+        self._lock = threading.Lock()  # guards all below; held for a local write, never for a call
+        self._open: tuple[int, Staged] | None = None
+        self._waiting: dict[str, Staged] = {}
+        self._waiting_bytes = 0
+        self._recent: dict[str, float] = {}
+        self._closed = False
+
+    def stage(self, object_id: ObjectId, data: bytes) -> Place:
+        """Keep an object's bytes for the next `sync`; see ObjectStore."""
+        if len(data) <= self._packed_limit:
+            return self._append(data)
+        name, size, path = self._staging.spool(data, iter(()), len(data))
+        self._send(name, size, path)
+        return Place()
+
+    def stage_stream(self, chunks: Iterator[bytes], limit: int) -> tuple[ObjectId, int, Place]:
+        """Keep bytes that come in pieces for the next `sync`; see ObjectStore."""
+        head = bytearray()
+        for chunk in chunks:
+            head += chunk
+            if len(head) > min(limit, self._packed_limit):
+                break
+        else:
+            data = bytes(head)
+            return object_id(data), len(data), self._append(data)
+        name, size, path = self._staging.spool(bytes(head), chunks, limit)
+        self._send(name, size, path)
+        return name, size, Place()
+
+    def sync(self) -> None:
+        """Return when the store has everything that was staged before this call.
+
+        What could not be sent stays, and the next `sync` tries it again.
+        """
+        with self._lock:
+            self._usable()
+            if self._open is not None:
+                self._seal(self._open[1])
+            sent = list(self._waiting.values())
+            for staged in sent:
+                if staged.upload is None or (staged.upload.done() and staged.failed):
+                    self._begin(staged)
+            uploads = [staged.upload for staged in sent if staged.upload is not None]
+        wait_for(uploads)
+        if any(upload.cancelled() for upload in uploads):
+            raise Unavailable(_CLOSED)
+        for upload in uploads:
+            upload.result()
+
+    def read(
+        self,
+        object_id: ObjectId,
+        size: int,
+        place: Place,
+        offset: int = 0,
+        length: int | None = None,
+    ) -> bytes:
+        """An object's bytes from `offset` on, at most `length` of them; see ObjectStore."""
+        first, count = bounds(size, offset, length)
+        key, start, whole = _place(object_id, size, place)
+        try:
+            data = self._read(key, start + first, count, whole)
+        except Missing:
+            data = b""
+        if len(data) != count:
+            raise Corrupt(
+                f"object {object_id.hex()[:16]} has lost bytes: {len(data)} of {count} are in "
+                f"{self._bucket}/{key}; restore it from a backup or put the file again",
+                object=object_id.hex(),
+            )
+        if count < size:
+            return data
+        try:
+            return verify(object_id, data)
+        except Corrupt:
+            self._cache.drop(
+                key, start, count
+            )  # once more: what came may have been cut or mixed up
+        return verify(object_id, self._read(key, start, count, whole))
+
+    def link(self, object_id: ObjectId, size: int, place: Place) -> Link | None:
+        """Where anybody can get an object for some minutes; see ObjectStore."""
+        key, start, _ = _place(object_id, size, place)
+        with self._lock:
+            if key in self._waiting or (self._open and self._open[1].key == key):
+                return None
+        return Link(self._bucket.sign("GET", key, LINK_SECONDS), start, size)
+
+    def accept(self, object_id: ObjectId, size: int) -> str | None:
+        """Where anybody can PUT an object for some minutes; see ObjectStore."""
+        if size > _LARGEST_PUT:
+            return None
+        key = _key(object_id)
+        with self._lock:
+            self._usable()
+            self._recent[key] = time.monotonic()
+        return self._bucket.sign("PUT", key, LINK_SECONDS)
+
+    def arrived(self, object_id: ObjectId, size: int) -> bool:
+        """Whether an object that somebody else sent is there and whole; see ObjectStore."""
+        key, hasher = _key(object_id), object_hasher()
+        found = self._bucket.look(key)
+        if found is None or found.size != size:
+            return False
+        for first in range(0, size, _PIECE):
+            hasher.update(self._bucket.read(key, first, min(first + _PIECE, size)))
+        return hasher.digest() == object_id
+
+    def close(self) -> None:
+        """Let go of everything. What was staged and not synced is lost."""
+        with self._lock:
+            self._closed = True
+        self._pool.shutdown(cancel_futures=True)
+
+    def _append(self, data: bytes) -> Place:
+        with self._lock:
+            self._usable()
+            if self._waiting_bytes + len(data) > self._staged_limit:
+                raise Unavailable(
+                    f"{self._waiting_bytes} bytes wait for {self._bucket}, which does not take "
+                    "them: look at the object store, then try again"
+                )
+            if self._open is not None and self._open[1].size + len(data) > self._pack_size:
+                self._begin(self._seal(self._open[1]))
+            if self._open is None:
+                number = pack_number()
+                self._open = number, self._staging.begin(_pack_key(number))
+            number, pack = self._open
+            offset = self._staging.append(pack, data)
+            self._waiting_bytes += len(data)
+            return Place(number, offset)
+
+    def _send(self, name: ObjectId, size: int, path: Path) -> None:
+        """Begin to upload a large object, unless it is on its way."""
+        staged = Staged(_key(name), path, size)
+        with self._lock:
+            self._usable()
+            if staged.key in self._waiting:
+                path.unlink()
+                return
+            self._waiting[staged.key] = staged
+            self._waiting_bytes += size
+            self._begin(staged)
+
+    def _seal(self, pack: Staged) -> Staged:
+        """No more goes into the open pack. The lock is held."""
+        self._waiting[pack.key] = pack
+        self._open = None
+        return pack
+
+    def _begin(self, staged: Staged) -> None:
+        """Give a file to a thread that uploads it. The lock is held."""
+        staged.failed = False
+        staged.upload = self._pool.submit(self._upload, staged)
+
+    def _upload(self, staged: Staged) -> None:
+        try:
+            if staged.key.startswith("packs/"):
+                self._bucket.create(staged.key, staged.path.read_bytes())
+            elif not self._there(staged):
+                self._bucket.put(staged.key, staged.path, staged.size)
+        except BaseException as error:
+            staged.failed = True
+            if isinstance(error, Taken):
+                raise Unavailable(
+                    f"{self._bucket}/{staged.key} is taken: nothing was accepted, try again"
+                ) from None
+            raise
+        self._cache.keep(staged.key, staged.path)
+        with self._lock:
+            self._recent[staged.key] = time.monotonic()
+            del self._waiting[staged.key]
+            self._waiting_bytes -= staged.size
+        staged.path.unlink(missing_ok=True)
+
+    def _there(self, staged: Staged) -> bool:
+        """Whether the store has got a large object lately: then it is young enough to be kept."""
+        found = self._bucket.look(staged.key)
+        if found is None or found.size != staged.size:
+            return False
+        return found.modified > time.time() - FRESH_SECONDS
+
+    def _read(self, key: str, first: int, count: int, size: int | None) -> bytes:
+        with self._lock:
+            self._usable()
+            staged = self._waiting.get(key)
+            if staged is None and self._open is not None and self._open[1].key == key:
+                staged = self._open[1]
+        if staged is not None:
+            data = read_file(staged.path, first, count)
+            if data is not None:
+                return data
+        return self._cache.read(key, first, count, size)
+
+    def _usable(self) -> None:
+        if self._closed:
+            raise Unavailable(_CLOSED)
+
+
+def pack_number() -> int:
+    """A number that no other pack has: milliseconds since 2026, then 22 random bits."""
+    milliseconds = time.time_ns() // 1_000_000 - _EPOCH
+    chance = int.from_bytes(os.urandom(4), "big") >> (32 - _RANDOM_BITS)
+    return max(milliseconds, 0) << _RANDOM_BITS | chance
+
+
+def _place(object_id: ObjectId, size: int, place: Place) -> tuple[str, int, int | None]:
+    """Key, first byte in it, and the key's size where that is known."""
+    if place.pack is None or place.offset is None:
+        return _key(object_id), 0, size
+    return _pack_key(place.pack), place.offset, None
+
+
+def _key(object_id: ObjectId) -> str:
+    name = object_id.hex()
+    return f"objects/{name[:2]}/{name[2:]}"
+
+
+def _pack_key(number: int) -> str:
+    return f"packs/{number:019}.pack"
