@@ -22,7 +22,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `data` is where everything is kept. `listen` is HOST:PORT; port 0 takes a free one. `runtimes`
     is a file that says what image names mean here. `workers` bounds how many datums run at once;
-    None: as many as there are cores. `apps` holds a table of settings for each application.
+    None: as many as there are cores, 0: none in this process. `apps` holds a table of settings for
+    each application.
     """
 
     data: Path
@@ -58,8 +59,10 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         settings = msgspec.convert(merged, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise Invalid(f"settings: {error}") from None
-    if settings.workers is not None and not 1 <= settings.workers <= 1024:
-        raise Invalid(f"workers is {settings.workers}: use 1 to 1024")
+    if settings.workers is not None and not 0 <= settings.workers <= 1024:
+        raise Invalid(
+            f"workers is {settings.workers}: use 1 to 1024, or 0 to leave the work to other hosts"
+        )
     return settings
 
 

@@ -29,7 +29,6 @@ from vedette.launchers import runtimes
 from vedette.launchers.processes import ProcessLauncher
 from vedette.metadata.sqlite import SqliteStore
 from vedette.model.errors import Conflict, Invalid, NoSpace
-from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Pool
 from vedette.objects.local import LocalObjects
 from vedette.scheduling.loop import Loop
@@ -93,22 +92,16 @@ def locked(data: Path) -> Iterator[None]:
         os.close(held)
 
 
-class Bounded:
-    """Runtimes whose pools have at most so many slots (None: as the runtimes say)."""
+def bounded(workers: int | None, pool: Pool) -> Pool:
+    """A pool with at most so many slots here (None: as it says).
 
-    def __init__(self, images: runtimes.Runtimes, workers: int | None) -> None:
-        self._images = images
-        self._workers = workers
-        self.problem = images.problem
-
-    def pool_of(self, spec: PipelineSpec) -> Pool:
-        """The pool that serves a spec. One that has a slot for each core follows the bound."""
-        pool = self._images.pool_of(spec)
-        if self._workers is None:
-            return pool
-        free = pool.kind == "python" and pool.slots == runtimes.cores()
-        slots = self._workers if free else min(pool.slots, self._workers)
-        return structs.replace(pool, slots=slots)
+    One that has a slot for each core follows the bound.
+    """
+    if workers is None:
+        return pool
+    free = pool.kind == "python" and pool.slots == runtimes.cores()
+    slots = workers if free else min(pool.slots, workers)
+    return structs.replace(pool, slots=slots)
 
 
 def _workers(settings: Settings, images: runtimes.Runtimes) -> WorkerSettings:
@@ -149,9 +142,12 @@ class Installation:
         for app in self.apps:
             known.update(app.runtimes())
         images = runtimes.load(settings.runtimes, known)
-        bounded = Bounded(images, settings.workers)
-        launcher = ProcessLauncher(partial(agent_for, settings=_workers(settings, images)))
-        self.loop = Loop(store, objects, launcher, bounded, clock, new_id)
+        launcher = ProcessLauncher(
+            partial(agent_for, settings=_workers(settings, images)),
+            partial(bounded, settings.workers),
+        )
+        own = None if settings.workers == 0 else launcher
+        self.loop = Loop(store, objects, own, images, clock, new_id)
         self.site = Site(self.loop, __version__, datetime.now(UTC))
         self._local = LocalTransport(self.site)
         self.client = Client(self._local)

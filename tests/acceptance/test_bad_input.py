@@ -156,7 +156,7 @@ def test_a_port_in_use_and_a_folder_in_use_are_one_line_each(
     [
         (["--listen", "nonsense"], "--listen 'nonsense': use HOST:PORT"),
         (["--runtimes", "missing.toml"], "--runtimes missing.toml: No such file"),
-        (["--workers", "0"], "workers is 0: use 1 to 1024"),
+        (["--workers", "-1"], "workers is -1: use 1 to 1024, or 0 to leave"),
     ],
 )
 def test_a_server_that_cannot_start_says_so_in_one_line(

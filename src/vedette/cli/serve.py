@@ -21,7 +21,8 @@ _AT_ONCE = 130
 @click.option("--listen", metavar="HOST:PORT", help="Where to answer (127.0.0.1:7650).")
 @click.option("--runtimes", type=click.Path(path_type=Path), metavar="FILE",
               help="What image names mean on this host (TOML).")  # fmt: skip
-@click.option("--workers", type=int, metavar="N", help="Datums at once (as many as cores).")
+@click.option("--workers", type=int, metavar="N",
+              help="Datums at once (as many as cores; 0: none here).")  # fmt: skip
 def serve(
     data: Path | None, listen: str | None, runtimes: Path | None, workers: int | None
 ) -> None:

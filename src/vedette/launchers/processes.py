@@ -16,10 +16,14 @@ class ProcessLauncher:
     """Keeps one agent a pool; an agent starts processes when they are wanted and ends idle ones.
 
     `start_agent` makes the agent of a pool: `vedette.worker.agents.agent_for` with its settings.
+    `bound` says how many slots a pool has on this host.
     """
 
-    def __init__(self, start_agent: StartAgent) -> None:
+    def __init__(
+        self, start_agent: StartAgent, bound: Callable[[Pool], Pool] = lambda pool: pool
+    ) -> None:
         self._start_agent = start_agent
+        self._bound = bound
         self._agents: dict[str, tuple[Pool, Agent]] = {}
         self._lock = threading.Lock()
         self._source: Source | None = None
@@ -40,7 +44,8 @@ class ProcessLauncher:
         with self._lock:
             if self._stopped:
                 return
-            for key, (pool, count) in counts.items():
+            for key, (unbound, count) in counts.items():
+                pool = self._bound(unbound)
                 known = self._agents.get(key)
                 if known is not None and known[0] != pool:
                     retired.append(known[1])

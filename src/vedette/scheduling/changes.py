@@ -53,7 +53,7 @@ def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
     pipeline = recovery.make(round.rows, row, runtimes)
     memory.pipelines[name] = pipeline
     recovery.sort(memory)
-    if pipeline.pool is None:
+    if pipeline.elsewhere:
         round.rows.run(
             "set_pipeline_state", id=pipeline.id, state="CRASHING", reason=pipeline.reason
         )

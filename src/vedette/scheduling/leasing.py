@@ -7,7 +7,7 @@ the datum, so that no picture is retried for ever.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from heapq import heappop, heappush
 
 from vedette.decide.retry import backoff
@@ -165,22 +165,45 @@ def retry_now(round: Round, pipeline: Pipeline) -> None:
         pipeline.retry_at, pipeline.failures = 0, 0
 
 
-def release(round: Round, worker: str, reason: str) -> None:
-    """A worker has gone: what it had is free at once."""
+def register(round: Round, worker: Worker) -> None:
+    """Make a worker known, or change what a known one serves; it keeps its leases."""
+    known = round.memory.workers.get(worker.name)
+    if known is not None:
+        worker.leases = known.leases
+    round.memory.workers[worker.name] = worker
+
+
+def give_back(round: Round, worker: str, leases: Collection[int]) -> None:
+    """Leases that never reached the worker are free, and do not count as lost."""
+    hand = round.memory.workers.get(worker)
+    if hand is None:
+        return
+    for num in [num for num, lease in hand.leases.items() if lease in leases]:
+        del hand.leases[num]
+        datum = round.memory.datums.get(num)
+        if datum is not None and datum.state == "leased" and datum.lease in leases:
+            requeue(round, datum)
+
+
+def release(round: Round, worker: str, reason: str, *, counts: bool = True) -> None:
+    """A worker has gone: what it had is free at once. `counts`: it counts as lost (ENGINE C2)."""
     hand = round.memory.workers.pop(worker, None)
     if hand is None:
         return
     for num in hand.leases:
         datum = round.memory.datums.get(num)
         if datum is not None and datum.state == "leased" and datum.worker == worker:
-            _lost(round, datum, reason, counts=True)
+            _lost(round, datum, reason, counts=counts)
 
 
 def lapse(round: Round) -> None:
     """Take the leases of workers that have been silent for too long."""
     limit = round.now - int(LEASE * 1e6)
-    for name in [w.name for w in round.memory.workers.values() if w.leases and w.seen < limit]:
-        release(round, name, f"worker {name} was silent for {LEASE:.0f} s")
+    silent = [w.name for w in round.memory.workers.values() if w.seen < limit]
+    for name in silent:
+        hand = round.memory.workers[name]
+        if hand.leases or hand.host:  # a worker of our own process that has nothing may be silent
+            release(round, name, f"worker {name} was silent for {LEASE:.0f} s")
 
 
 def assign(round: Round, waiting: dict[str, int]) -> None:
@@ -193,17 +216,17 @@ def assign(round: Round, waiting: dict[str, int]) -> None:
     memory = round.memory
     hands = [memory.workers[name] for name in waiting if name in memory.workers]
     hands.sort(key=lambda hand: (len(hand.leases), hand.name))
-    heaps = {hand.name: readiness.heaps_for(memory, hand.pool, hand.name) for hand in hands}
+    heaps = {hand.name: readiness.heaps_for(memory, hand) for hand in hands}
     idle = [hand for hand in hands if not hand.leases]
     busy = [hand for hand in hands if _may_hold_more(memory, hand)]
     for few, own in ((idle, True), (idle, False), (busy, True), (busy, False)):
         for hand in few:
-            if few is idle and hand.leases:
+            if few is idle and (hand.leases or _full(memory, hand)):
                 continue
             taken = round.leased.setdefault(hand.name, [])
             room = waiting[hand.name] - len(taken)
-            for heap in heaps[hand.name][:2] if own else heaps[hand.name][2:]:
-                room -= _fill(round, hand, min(room, 1) if few is idle else room, taken, heap)
+            for group in heaps[hand.name][:2] if own else heaps[hand.name][2:]:
+                room -= _fill(round, hand, min(room, 1) if few is idle else room, taken, group)
                 if few is idle and hand.leases:
                     break
     round.leased = {name: found for name, found in round.leased.items() if found}
@@ -218,31 +241,47 @@ def _may_hold_more(memory: Memory, hand: Worker) -> bool:
     return _held(memory, hand) < SOON or readiness.waiting(memory, hand.pool) > alike
 
 
+def _full(memory: Memory, hand: Worker) -> bool:
+    """Whether as many workers of a command are busy, on all hosts together, as its spec says."""
+    pool = next((p.pool for p in memory.order if p.pool and p.pool.key == hand.pool), None)
+    if pool is None or pool.kind != "command":
+        return False
+    alike = (worker for worker in memory.workers.values() if worker.pool == hand.pool)
+    return sum(bool(worker.leases) for worker in alike) >= pool.slots
+
+
 def _held(memory: Memory, hand: Worker) -> float:
     """Seconds of work that a worker has."""
     return sum(memory.datums[n].pipeline.seconds for n in hand.leases if n in memory.datums)
 
 
-def _fill(round: Round, hand: Worker, room: int, taken: list[Task], heap: Heap) -> int:
-    """Lease up to `room` datums of a heap; how many."""
+def _fill(round: Round, hand: Worker, room: int, taken: list[Task], heaps: list[Heap]) -> int:
+    """Lease up to `room` datums of some heaps, the oldest first; how many."""
     memory = round.memory
     before = len(taken)
     held = _held(memory, hand)
-    passed: Heap = []
-    while heap and room > 0 and len(passed) < 64 and (held < WORK or not hand.leases):
+    passed: list[tuple[Heap, tuple[tuple[int, int, int], int]]] = []
+    while room > 0 and len(passed) < 64 and (held < WORK or not hand.leases):
+        heap = min((each for each in heaps if each), key=_oldest, default=None)
+        if heap is None:
+            break
         entry = heappop(heap)
         datum = memory.datums.get(entry[1])
         if datum is None or datum.state != "queued":
             continue
         if not _may_run(round, datum.pipeline, datum):
-            passed.append(entry)
+            passed.append((heap, entry))
             continue
         taken.append(_lease(round, hand, datum))
         held += datum.pipeline.seconds
         room -= 1
-    for entry in passed:
+    for heap, entry in passed:
         heappush(heap, entry)
     return len(taken) - before
+
+
+def _oldest(heap: Heap) -> tuple[tuple[int, int, int], int]:
+    return heap[0]
 
 
 def _may_run(round: Round, pipeline: Pipeline, datum: Datum) -> bool:

@@ -20,7 +20,6 @@ from typing import Any, Generic, TypeVar, cast
 
 import structlog
 
-from vedette.decide.scale import wanted
 from vedette.launchers.launcher import Launcher
 from vedette.metadata.store import MetadataStore, Rows
 from vedette.model.errors import Unavailable, VedetteError
@@ -28,8 +27,9 @@ from vedette.model.events import Event
 from vedette.model.work import Code, Pool, Task
 from vedette.objects.store import ObjectStore
 from vedette.scheduling import changes, leasing, planning, progress, recovery, tasks, ticks
+from vedette.scheduling.demand import Demand, demand
 from vedette.scheduling.intents import Intent, SchedulingTransaction
-from vedette.scheduling.readiness import waiting
+from vedette.scheduling.readiness import for_worker
 from vedette.scheduling.recovery import Runtimes
 from vedette.scheduling.rounds import CommitCache, Round, flush
 from vedette.scheduling.running import Memory
@@ -97,6 +97,7 @@ class Loop:
         self._start_over: set[str] = set()
         self._tried: set[str] = set()
         self._demanded: dict[str, tuple[Pool, int]] = {}
+        self._watchers: list[Callable[[dict[str, Demand]], None]] = []
         self._listeners: list[Callable[[list[Event]], None]] = []
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
@@ -156,11 +157,29 @@ class Loop:
             _settle(before.future, [])
         return future
 
-    def beat(self, worker: str) -> None:
-        """A worker says that it lives. Kept in memory only: a restart ends all leases anyway."""
+    def withdraw(self, worker: str, future: Future[list[Task]]) -> None:
+        """Take back a claim: it is answered at once, empty unless it has been given tasks."""
+        with self._wake:
+            claim = self._inbox.claims.get(worker)
+            if claim is None or claim.future is not future:
+                return
+            del self._inbox.claims[worker]
+        _settle(future, [])
+
+    def beat(self, worker: str) -> list[int] | None:
+        """A worker says that it lives: its leases, None if it is not known.
+
+        Kept in memory only: a restart ends all leases anyway.
+        """
         known = self._memory.workers.get(worker)
-        if known is not None:
-            known.seen = self._clock()
+        if known is None:
+            return None
+        known.seen = self._clock()
+        return list(known.leases.values())
+
+    def watch_demand(self, callback: Callable[[dict[str, Demand]], None]) -> None:
+        """Call back after each round with the demand for workers, in the loop's thread."""
+        self._watchers.append(callback)
 
     def code(self, key: str) -> Code:
         """The pipeline version that a task names."""
@@ -190,7 +209,7 @@ class Loop:
         """A worker asks that was not considered yet, and there may be something for it."""
         memory = self._memory
         return any(
-            name in memory.workers and bool(waiting(memory, memory.workers[name].pool))
+            name in memory.workers and for_worker(memory, memory.workers[name])
             for name in self._inbox.claims.keys() - self._tried
         )
 
@@ -290,33 +309,46 @@ class Loop:
 
     def _answer(self, round: Round, operations: list[Operation[Any]]) -> None:
         with self._wake:
-            given = [
-                (self._inbox.claims.pop(name), found)
+            claims = [
+                (name, self._inbox.claims.pop(name, None), found)
                 for name, found in round.leased.items()
-                if name in self._inbox.claims
             ]
-        for claim, found in given:
-            _settle(claim.future, found)
+        for name, claim, found in claims:
+            if claim is None or not _settle(claim.future, found):
+                self._give_back(name, found)  # who asked has given up meanwhile
         for operation in operations:
             _settle(operation.future, operation.result, operation.error)
-        if self._launcher is not None:
-            demand = _demand(round.memory)
-            if demand != self._demanded:
-                self._demanded = demand
-                self._launcher.wanted(demand)
+        self._ask_for_workers(demand(round.memory))
         if round.events:
             for listener in list(self._listeners):
                 listener(round.events)
 
+    def _give_back(self, worker: str, tasks: list[Task]) -> None:
+        leases = {task.lease for task in tasks}
+        self.enter(lambda round: leasing.give_back(round, worker, leases), durable=True)
 
-def _settle(future: Future[T], result: T | None, error: BaseException | None = None) -> None:
-    """Answer who waits, unless it has given up: a request may be cancelled at any moment."""
+    def _ask_for_workers(self, demanded: dict[str, Demand]) -> None:
+        for watcher in self._watchers:
+            watcher(demanded)
+        if self._launcher is None:
+            return
+        here = {
+            key: (each.pool, each.on_this_host()) for key, each in demanded.items() if each.here
+        }
+        if here != self._demanded:
+            self._demanded = here
+            self._launcher.wanted(here)
+
+
+def _settle(future: Future[T], result: T | None, error: BaseException | None = None) -> bool:
+    """Answer who waits; False if it has given up: a request may be cancelled at any moment."""
     if not future.set_running_or_notify_cancel():
-        return
+        return False
     if error is not None:
         future.set_exception(error)
     else:
         future.set_result(cast(T, result))
+    return True
 
 
 def _announce(round: Round, tx: SchedulingTransaction) -> None:
@@ -331,21 +363,3 @@ def _announce(round: Round, tx: SchedulingTransaction) -> None:
             Event(kind="commit", repo=names[commit.repo], branch=commit.branch, id=commit.id,
                   number=commit.num)
         )  # fmt: skip
-
-
-def _demand(memory: Memory) -> dict[str, tuple[Pool, int]]:
-    """How many workers each pool should have."""
-    running: dict[str, int] = {}
-    alive: dict[str, int] = {}
-    for worker in memory.workers.values():
-        running[worker.pool] = running.get(worker.pool, 0) + len(worker.leases)
-        alive[worker.pool] = alive.get(worker.pool, 0) + 1
-    pools = {p.pool.key: p.pool for p in memory.order if p.pool is not None}
-    return {
-        key: (
-            pool,
-            wanted(pool.slots, waiting(memory, key), running.get(key, 0),
-                   alive.get(key, 0)),
-        )
-        for key, pool in pools.items()
-    }  # fmt: skip

@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import heappush
 
 from vedette.scheduling.rounds import Round
-from vedette.scheduling.running import Datum, Heap, Memory, Pipeline
+from vedette.scheduling.running import Datum, Heap, Memory, Pipeline, Worker
 
 
 def push(memory: Memory, datum: Datum) -> None:
     """Offer a queued datum to the workers of its pipeline's pool."""
     pool = datum.pipeline.pool
     if pool is not None:
-        heaps = memory.ready.setdefault(pool.key, {})
+        heaps = memory.ready.setdefault(pool.key, {}).setdefault(datum.pipeline.name, {})
         heappush(heaps.setdefault(datum.hint, []), (datum.order, datum.num))
 
 
 def waiting(memory: Memory, pool: str) -> int:
     """About how many datums wait for a worker of this pool; 0 only if none does."""
-    return sum(map(len, memory.ready.get(pool, {}).values()))
+    of_pool = memory.ready.get(pool, {})
+    return sum(len(heap) for heaps in of_pool.values() for heap in heaps.values())
 
 
-def heaps_for(memory: Memory, pool: str, worker: str) -> list[Heap]:
+def for_worker(memory: Memory, hand: Worker) -> bool:
+    """Whether there may be something for a worker."""
+    return any(heap for heaps in _served(memory, hand) for heap in heaps.values())
+
+
+def heaps_for(memory: Memory, hand: Worker) -> list[list[Heap]]:
     """Where a worker looks for work, in this order: what follows from what it made, what nobody
-    has warm, what others have (the oldest first)."""
-    heaps = memory.ready.get(pool, {})
-    for name in [name for name, heap in heaps.items() if not heap and name not in memory.workers]:
-        del heaps[name]
-    others = [h for name, h in heaps.items() if name not in ("", worker) and h]
-    others.sort(key=lambda heap: heap[0])
-    return [heaps.get(worker, []), heaps.get("", []), *others]
+    has warm, what others have. Each with a heap for every pipeline; the oldest comes first."""
+    own: list[Heap] = []
+    nobody: list[Heap] = []
+    others: list[Heap] = []
+    for heaps in _served(memory, hand):
+        for name in [n for n, heap in heaps.items() if not heap and n not in memory.workers]:
+            del heaps[name]
+        for name, heap in heaps.items():
+            (own if name == hand.name else others if name else nobody).append(heap)
+    return [own, nobody, others]
+
+
+def _served(memory: Memory, hand: Worker) -> Iterator[dict[str, Heap]]:
+    """The heaps of the pipelines that a worker serves."""
+    of_pool = memory.ready.get(hand.pool, {})
+    if hand.only is None:
+        yield from of_pool.values()
+        return
+    for name in hand.only & of_pool.keys():
+        yield of_pool[name]
 
 
 def push_all(memory: Memory, pipeline: Pipeline) -> None:

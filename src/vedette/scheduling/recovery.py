@@ -76,7 +76,10 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
     if problem is None:
         pipeline.pool = runtimes.pool_of(spec)
     else:
-        pipeline.state, pipeline.reason = "CRASHING", problem
+        # A host that knows the image may yet offer to run it: a pool that nobody here serves.
+        pipeline.state, pipeline.reason, pipeline.elsewhere = "CRASHING", problem, True
+        slots = max(1, spec.parallelism or 1)
+        pipeline.pool = Pool(key=f"elsewhere:{spec.name}", kind="command", slots=slots)
     good = rows.one("good_job", pipeline=pipeline.id)
     if good is not None:
         inputs = tuple(msgspec.msgpack.decode(good[2]))

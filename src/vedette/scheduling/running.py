@@ -40,9 +40,9 @@ class Leaf:
 class Pipeline:
     """A pipeline and its unfinished jobs, oldest first.
 
-    `good` is the newest job that succeeded. `seconds` is a
-    running mean of what a datum takes. `retry_at` (microseconds) is when a crashing pipeline is
-    tried again; `probe` the number of the one datum that tries.
+    `good` is the newest job that succeeded. `seconds` is a running mean of what a datum takes.
+    `retry_at` (microseconds) is when a crashing pipeline is tried again; `probe` the number of the
+    one datum that tries. `elsewhere`: not in the server's own process, but perhaps on another host.
     """
 
     id: int
@@ -66,6 +66,7 @@ class Pipeline:
     failures: int = 0
     probe: int = 0
     depth: int = 0
+    elsewhere: bool = False
 
     @property
     def output(self) -> Branch:
@@ -196,11 +197,17 @@ class Base:
 
 @dataclass(slots=True)
 class Worker:
-    """A worker that serves one pool. `seen` is when it last spoke (microseconds)."""
+    """A worker that serves one pool. `seen` is when it last spoke (microseconds).
+
+    `host` is the session of the host that it is on, "" for the server's own process; `only` names
+    the pipelines that it serves, None stands for all of the pool.
+    """
 
     name: str
     pool: str
     seen: int
+    host: str = ""
+    only: frozenset[str] | None = None
     leases: dict[int, int] = field(default_factory=dict)
     room: int = 0
     busy: float = 0.0
@@ -210,7 +217,7 @@ class Worker:
 class Memory:
     """All of it.
 
-    `ready` has heaps of queued datums by pool, and in it by the worker that has their files warm.
+    `ready` has heaps of queued datums by pool, pipeline, and the worker that has their files warm.
     `unfinished` are the output commits of open jobs. `followed` are branches that others follow by
     a trigger, `timed` says that only time moves those (`rate`), from `next_trigger` on.
     """
@@ -221,7 +228,7 @@ class Memory:
     unfinished: set[int] = field(default_factory=set)
     datums: dict[int, Datum] = field(default_factory=dict)
     by_key: dict[bytes, Datum] = field(default_factory=dict)
-    ready: dict[str, dict[str, Heap]] = field(default_factory=dict)
+    ready: dict[str, dict[str, dict[str, Heap]]] = field(default_factory=dict)
     workers: dict[str, Worker] = field(default_factory=dict)
     hints: dict[str, str] = field(default_factory=dict)
     trees: dict[tuple[int, str], tuple[TaskFile, ...]] = field(default_factory=dict)

@@ -31,7 +31,7 @@ class Rounds(Protocol):
     def claim(self, worker: str, room: int) -> Future[list[Task]]:
         """Ask for tasks."""
 
-    def beat(self, worker: str) -> None:
+    def beat(self, worker: str) -> list[int] | None:
         """A worker says that it lives."""
 
     def code(self, key: str) -> Code:

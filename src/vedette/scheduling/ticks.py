@@ -9,6 +9,7 @@ import msgspec
 from vedette.decide import trigger
 from vedette.model.inputs import Trigger
 from vedette.scheduling import planning
+from vedette.scheduling.leasing import LEASE
 from vedette.scheduling.rounds import Round
 from vedette.versioning.times import maybe, moment
 
@@ -21,8 +22,9 @@ def due(round: Round) -> int | None:
     for pipeline in round.memory.order:
         if pipeline.state == "CRASHING" and pipeline.jobs and pipeline.retry_at > round.now:
             times.append(pipeline.retry_at)
-    if any(worker.leases for worker in round.memory.workers.values()):
-        times.append(round.now + 1_000_000)
+    watched = [w.seen for w in round.memory.workers.values() if w.leases or w.host]
+    if watched:  # those who beat in the meantime are found alive
+        times.append(max(round.now + 200_000, min(watched) + int(LEASE * 1e6) + 1000))
     found = [time for time in times if time is not None]
     return min(found) if found else None
 
