@@ -92,6 +92,45 @@ class ObjectStoreTests:
         for data, place in kept:
             assert store.read(object_id(data), len(data), place) == data
 
+    def test_what_is_held_is_listed_and_an_old_file_can_be_removed(
+        self, store: ObjectStore
+    ) -> None:
+        """K3: what was staged again meanwhile stays."""
+        small, large = b"s" * 500, os.urandom(5000)
+        places = {data: store.stage(object_id(data), data) for data in (small, large)}
+        store.sync()
+        assert all(store.holds(object_id(d), len(d), place) for d, place in places.items())
+        assert not store.holds(object_id(large), 5001, places[large])
+        assert not store.holds(object_id(b"never"), 5, Place())
+        files = {held.id: held for held in store.held() if held.id is not None}
+        packs = {held.pack: held for held in store.held() if held.pack is not None}
+        assert files[object_id(large)].size == 5000
+        where = places[small].pack
+        assert where is None or packs[where].size >= 500
+        assert not store.remove_file(object_id(large), files[object_id(large)].changed)
+        assert store.read(object_id(large), 5000, places[large]) == large
+        assert store.remove_file(object_id(b"never" * 1000), 0), "what is not there is gone"
+
+    def test_after_a_seal_small_objects_go_to_another_pack_and_the_old_one_can_go(
+        self, store: ObjectStore
+    ) -> None:
+        one, two = b"1" * 500, b"2" * 500
+        first = store.stage(object_id(one), one)
+        store.sync()
+        store.seal()
+        second = store.stage(object_id(two), two)
+        store.sync()
+        if first.pack is None:
+            return  # a store without packs
+        assert second.pack != first.pack
+        assert store.read(object_id(one), 500, first) == one
+        store.remove_pack(first.pack)
+        store.remove_pack(first.pack)
+        assert first.pack not in {held.pack for held in store.held()}
+        with pytest.raises(Corrupt):
+            store.read(object_id(one), 500, first)
+        assert store.read(object_id(two), 500, second) == two
+
 
 class TestMemoryObjects(ObjectStoreTests):
     @pytest.fixture
@@ -158,6 +197,26 @@ def test_each_start_opens_a_new_pack_and_packs_have_a_bounded_size(tmp_path: Pat
         store.close()
     assert packs == [1, 1, 2, 3, 3, 4, 5, 5, 6]
     assert max(file.stat().st_size for file in (tmp_path / "packs").iterdir()) <= 2000
+
+
+def test_a_file_goes_when_it_is_older_than_asked_and_an_upload_makes_it_young(
+    tmp_path: Path,
+) -> None:
+    """K3: the race of a put that finds an object with the collector that takes it away."""
+    store = LocalObjects(tmp_path, packed_limit=1000)
+    data = os.urandom(5000)
+    kept = keep(store, data)
+    (held,) = store.held()
+    later = held.changed + 1_000_000
+    os.utime(store._target(kept[0]), ns=(0, 0))
+    assert store.stage(kept[0], data) == kept[2]
+    assert not store.remove_file(kept[0], held.changed), "it was staged again"
+    os.utime(store._target(kept[0]), ns=(0, 0))
+    assert store.remove_file(kept[0], later)
+    assert list(store.held()) == []
+    keep(store, data)
+    assert store.read(*kept) == data
+    store.close()
 
 
 def test_a_torn_tail_of_a_pack_harms_nothing_that_was_synced(tmp_path: Path) -> None:

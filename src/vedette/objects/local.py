@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from vedette.model.errors import Corrupt, NoSpace, TooLarge, Unavailable
 from vedette.model.ids import ObjectId, object_hasher, object_id
-from vedette.objects.store import Link, Place, bounds, verify
+from vedette.objects.store import Held, Link, Place, bounds, verify
 
 PACKED_LIMIT = 1024 * 1024
 PACK_SIZE = 256 * 1024 * 1024
@@ -58,7 +58,9 @@ class LocalObjects:
         self._packed_limit, self._pack_size = packed_limit, pack_size
         self._lock = threading.Lock()  # guards everything below but never a write or an fsync
         self._syncing = threading.Lock()
+        self._naming = threading.Lock()  # between finding a file there and making it young
         self._readable: dict[int, int] = {}
+        self._retired: list[int] = []
         self._pack: int | None = None
         self._descriptor = -1
         self._end = 0
@@ -191,11 +193,71 @@ class LocalObjects:
         """No: nobody can have sent it."""
         return False
 
+    def holds(self, object_id: ObjectId, size: int, place: Place) -> bool:
+        """Whether an object's file has its size, or its pack reaches as far; see ObjectStore."""
+        packed = place.pack is not None and place.offset is not None
+        path = self._packs / f"{place.pack:08}.pack" if packed else self._target(object_id)
+        try:
+            found = path.stat().st_size
+        except FileNotFoundError:
+            return False
+        return found >= (place.offset or 0) + size if packed else found == size
+
+    def held(self) -> Iterator[Held]:
+        """Every pack and every object in a file of its own; see ObjectStore."""
+        with self._lock:
+            current = self._pack
+        for file in self._packs.glob("*.pack"):
+            size, changed = _found(file)
+            number = int(file.stem)
+            yield Held(pack=number, size=size, changed=changed, open=number == current)
+        for folder in sorted(self._files.iterdir()):
+            if folder != self._new:
+                for file in folder.iterdir():
+                    size, changed = _found(file)
+                    name = ObjectId(bytes.fromhex(folder.name + file.name))
+                    yield Held(id=name, size=size, changed=changed)
+
+    def seal(self) -> None:
+        """The next small object begins a new pack."""
+        with self._lock:
+            self._pack, self._descriptor = None, -1
+
+    def remove_file(self, object_id: ObjectId, before: int) -> bool:
+        """Unlink an object's file unless it is young; see ObjectStore."""
+        target = self._target(object_id)
+        with self._naming:
+            try:
+                if target.stat().st_mtime_ns // 1000 >= before:
+                    return False
+            except FileNotFoundError:
+                return True
+            target.unlink()
+        return True
+
+    def remove_pack(self, number: int) -> None:
+        """Unlink a pack. A reader that is late finds nothing, never another file's bytes."""
+        with self._lock:
+            if number == self._pack:
+                raise ValueError(f"pack {number} is still written to")
+            while self._retired:
+                os.close(self._retired.pop())
+            descriptor = self._readable.pop(number, None)
+            if descriptor is not None:
+                # Closed, its number could be another file's before a late reader is done with it.
+                nothing = os.open(os.devnull, os.O_RDONLY)
+                os.dup2(nothing, descriptor)
+                os.close(nothing)
+                self._retired.append(descriptor)
+            self._dirty_packs.discard(number)
+        (self._packs / f"{number:08}.pack").unlink(missing_ok=True)
+
     def close(self) -> None:
         """Close all files. What was staged and not synced is lost."""
         with self._syncing, self._lock:
-            for descriptor in self._readable.values():
+            for descriptor in [*self._readable.values(), *self._retired]:
                 os.close(descriptor)
+            self._retired.clear()
             self._readable.clear()
             self._pack, self._descriptor = None, -1
             self._lost = "the object store is closed"
@@ -255,12 +317,13 @@ class LocalObjects:
 
     def _touch(self, target: Path, size: int) -> bool:
         """Whether the object is there already; then it is as young as a new one."""
-        try:
-            if target.stat().st_size != size:
+        with self._naming:
+            try:
+                if target.stat().st_size != size:
+                    return False
+                os.utime(target)
+            except FileNotFoundError:
                 return False
-            os.utime(target)
-        except FileNotFoundError:
-            return False
         return True
 
     def _keep(self, pieces: Iterator[bytes] | list[bytes], fresh: Path) -> None:
@@ -287,6 +350,12 @@ class LocalObjects:
     def _changed(self, folder: Path) -> None:
         with self._lock:
             self._dirty_folders.add(folder)
+
+
+def _found(file: Path) -> tuple[int, int]:
+    """Size of a file in bytes, and when it was last changed, in microseconds since 1970."""
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns // 1000
 
 
 def _chain(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from vedette.model.errors import Corrupt, TooLarge
 from vedette.model.ids import ObjectId, object_hasher
-from vedette.objects.store import Link, Place, bounds, verify
+from vedette.objects.store import Held, Link, Place, bounds, verify
 
 
 class MemoryObjects:
@@ -14,9 +15,11 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self._data: dict[ObjectId, bytes] = {}
+        self._changed: dict[ObjectId, int] = {}
 
     def stage(self, object_id: ObjectId, data: bytes) -> Place:
         """Keep an object's bytes."""
+        self._changed[object_id] = time.time_ns() // 1000
         self._data[object_id] = bytes(data)
         return Place()
 
@@ -61,6 +64,29 @@ class MemoryObjects:
     def arrived(self, object_id: ObjectId, size: int) -> bool:
         """No: nobody can have sent it."""
         return False
+
+    def holds(self, object_id: ObjectId, size: int, place: Place) -> bool:
+        """Whether an object is there."""
+        return len(self._data.get(object_id, b"")) == size and object_id in self._data
+
+    def held(self) -> Iterator[Held]:
+        """Every object: each counts as a file of its own."""
+        for name, data in list(self._data.items()):
+            yield Held(id=name, size=len(data), changed=self._changed[name])
+
+    def seal(self) -> None:
+        """Nothing to do: there are no packs."""
+
+    def remove_file(self, object_id: ObjectId, before: int) -> bool:
+        """Forget an object, unless it was staged again at `before` or later."""
+        if self._changed.get(object_id, -1) >= before:
+            return False
+        self._data.pop(object_id, None)
+        self._changed.pop(object_id, None)
+        return True
+
+    def remove_pack(self, number: int) -> None:
+        """Nothing to do: there are no packs."""
 
     def close(self) -> None:
         """Forget everything."""

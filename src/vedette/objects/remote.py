@@ -23,7 +23,7 @@ from vedette.model.ids import ObjectId, object_hasher, object_id
 from vedette.objects.bucket import Bucket, Missing, Taken
 from vedette.objects.cache import Cache
 from vedette.objects.staging import Staged, Staging, read_file
-from vedette.objects.store import Link, Place, bounds, verify
+from vedette.objects.store import Held, Link, Place, bounds, verify
 
 PACKED_LIMIT = 1024 * 1024
 PACK_SIZE = 16 * 1024 * 1024
@@ -172,6 +172,57 @@ class RemoteObjects:
         for first in range(0, size, _PIECE):
             hasher.update(self._bucket.read(key, first, min(first + _PIECE, size)))
         return hasher.digest() == object_id
+
+    def holds(self, object_id: ObjectId, size: int, place: Place) -> bool:
+        """Whether a key is there and long enough; see ObjectStore."""
+        key, start, whole = _place(object_id, size, place)
+        found = self._bucket.look(key)
+        return found is not None and found.size >= start + size and whole in (None, found.size)
+
+    def held(self) -> Iterator[Held]:
+        """Every pack and every object under a key of its own; see ObjectStore."""
+        for item in self._bucket.items("packs/"):
+            number = int(item.key.removeprefix("packs/").removesuffix(".pack"))
+            yield Held(pack=number, size=item.size, changed=int(item.modified * 1e6))
+        for item in self._bucket.items("objects/"):
+            name = bytes.fromhex(item.key.removeprefix("objects/").replace("/", ""))
+            yield Held(id=ObjectId(name), size=item.size, changed=int(item.modified * 1e6))
+
+    def seal(self) -> None:
+        """The next small object begins a new pack."""
+        with self._lock:
+            if self._open is not None:
+                self._begin(self._seal(self._open[1]))
+
+    def remove_file(self, object_id: ObjectId, before: int) -> bool:
+        """Delete an object's key unless it is young; see ObjectStore.
+
+        An upload that finds a key younger than `FRESH_SECONDS` sends nothing and relies on it, so
+        a key is old only after twice that time.
+        """
+        key = _key(object_id)
+        with self._lock:
+            if (
+                key in self._waiting
+                or time.monotonic() < self._recent.get(key, -1e9) + 2 * FRESH_SECONDS
+            ):
+                return False
+        found = self._bucket.look(key)
+        if found is None:
+            return True
+        if found.modified > min(before / 1e6, time.time() - 2 * FRESH_SECONDS):
+            return False
+        self._bucket.remove(key)
+        self._cache.drop(key, 0, found.size)
+        return True
+
+    def remove_pack(self, number: int) -> None:
+        """Delete a pack's key; see ObjectStore."""
+        key = _pack_key(number)
+        found = self._bucket.look(key)
+        if found is not None:
+            self._bucket.remove(key)
+            self._cache.drop(key, 0, found.size)
 
     def close(self) -> None:
         """Let go of everything. What was staged and not synced is lost."""

@@ -30,6 +30,20 @@ class Link(Struct, frozen=True):
     length: int
 
 
+class Held(Struct, frozen=True, kw_only=True):
+    """What a store holds: a pack (`pack`), or a file of one object (`id`); `size` in bytes.
+
+    `changed` is when it was last written or staged again, in microseconds since 1970 UTC. What is
+    `open` still grows.
+    """
+
+    size: int
+    changed: int
+    id: ObjectId | None = None
+    pack: int | None = None
+    open: bool = False
+
+
 class ObjectStore(Protocol):
     """Where bytes live. All methods may be called by several threads."""
 
@@ -84,6 +98,25 @@ class ObjectStore(Protocol):
 
         All its bytes are read and compared with its id once: a sender is not trusted.
         """
+
+    def holds(self, object_id: ObjectId, size: int, place: Place) -> bool:
+        """Whether all bytes of an object seem to be there, by their number alone."""
+
+    def held(self) -> Iterator[Held]:
+        """Everything that lies in the store, named by rows or not, in no order."""
+
+    def seal(self) -> None:
+        """Append to none of the present packs any more, so that they can be removed."""
+
+    def remove_file(self, object_id: ObjectId, before: int) -> bool:
+        """Take away an object that lies in a file of its own; whether it is gone now.
+
+        One that was staged again at `before` (microseconds since 1970 UTC) or later stays: an
+        upload on its way may name it soon.
+        """
+
+    def remove_pack(self, number: int) -> None:
+        """Take a pack away, if it is there. Nobody may look for anything in it any more."""
 
     def close(self) -> None:
         """Let go of everything; the store cannot be used after."""
