@@ -151,6 +151,13 @@ class Rig:
             time.sleep(0.005)
         raise AssertionError(f"still busy: {now}, {self.jobs()[:3]}")
 
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Wait until something has come about; what comes by the clock is not unfinished."""
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until, self.jobs()[:3]
+            time.sleep(0.005)
+
     def tree(self, repo: str, ref: str = "master") -> dict[str, bytes]:
         """The files of a commit; nothing where there is none."""
         with self.store.read() as rows:

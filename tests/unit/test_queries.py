@@ -118,10 +118,11 @@ def test_a_migration_that_fails_changes_nothing() -> None:
     connection.close()
 
 
-def test_gaps_and_odd_names_of_schema_files_are_refused() -> None:
-    for names in (["0002_a.sql"], ["0001_a.sql", "0003_b.sql"], ["1_a.sql"]):
+def test_repeated_numbers_and_odd_names_of_schema_files_are_refused() -> None:
+    for names in (["0000_a.sql"], ["0001_a.sql", "0001_b.sql"], ["1_a.sql"]):
         with pytest.raises(Invalid, match="expected a name like"):
             parse((name, "") for name in names)
     with pytest.raises(Invalid, match="within a statement"):
         list(statements("CREATE TABLE a(\n"))
-    assert [m.number for m in migrations()] == [*range(1, len(migrations()) + 1)]
+    assert [m.number for m in parse([("0001_a.sql", ""), ("0003_b.sql", "")])] == [1, 3]
+    assert migrations()[0].number == 1

@@ -250,7 +250,8 @@ def test_every_word_of_both_ages_has_its_value() -> None:
         name="a", repo="ra", branch="live", glob="/(*).jpg", lazy=True, empty_files=True,
         outer_join=True, reference=True,
         trigger=Trigger(
-            branch="master", all=True, rate=10.0, size=1_000_000, commits=5, cron_spec="@daily"
+            branch="master", all=True, rate=10.0, size=1_000_000, commits=5, cron_spec="@daily",
+            rate_limit_spec="@daily",
         ),
     )  # fmt: skip
     assert isinstance(join, Join)
@@ -290,8 +291,8 @@ def test_what_comes_later_is_refused_by_name() -> None:
     later = unsupported(parse_spec(FULL).spec)
     words = {line.split(": ")[0].split(".")[-1] for line in later}
     assert words == {
-        "join", "group", "cron", "egress", "service", "spout", "s3_out", "cron_spec",
-        "rate_limit_spec", "s3", "datum_batching", "build", "incremental", "retain",
+        "join", "group", "egress", "service", "spout", "s3_out", "s3", "datum_batching",
+        "build", "incremental", "retain",
     }  # fmt: skip
     assert "input.cross[1].join: join inputs come with a later release" in later
 

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list-pipeline": ("pipelines:list_pipeline", "List all pipelines"),
     "inspect-pipeline": ("pipelines:inspect_pipeline", "Show one pipeline"),
     "delete-pipeline": ("pipelines:delete_pipeline", "Delete a pipeline and its repo"),
+    "run-cron": ("life:run_cron", "Tick the cron inputs of a pipeline now"),
     "list-job": ("jobs:list_job", "List jobs, newest first"),
     "inspect-job": ("jobs:inspect_job", "Show one job"),
     "stop-job": ("jobs:stop_job", "End a job; nothing of it is committed"),

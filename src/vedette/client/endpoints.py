@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta, Struct
-
+from vedette.client import life
+from vedette.client.query import Number, Query
 from vedette.client.transport import Endpoint
 from vedette.model import api
 from vedette.model.files import BranchInfo, CommitInfo, FileInfo, RepoInfo, WriteResult
@@ -13,14 +13,6 @@ from vedette.model.job import DatumInfo, JobInfo
 from vedette.model.pipeline import PipelineInfo
 
 NONE = type(None)
-
-
-# What fits a column of numbers.
-Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-
-
-class Query(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Parameters after the question mark."""
 
 
 class Force(Query, frozen=True, kw_only=True):
@@ -331,6 +323,7 @@ READ_SECRET = Endpoint(
     summary="One value of a secret, for services only",
 )  # fmt: skip
 
-ENDPOINTS: tuple[Endpoint[Any], ...] = tuple(
-    value for value in list(globals().values()) if isinstance(value, Endpoint)
+ENDPOINTS: tuple[Endpoint[Any], ...] = (
+    *(value for value in list(globals().values()) if isinstance(value, Endpoint)),
+    *life.ENDPOINTS,
 )

@@ -13,7 +13,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     """What a trigger looks at: the followed branch since the triggered one last moved.
 
     `commits` and `bytes` came since then; `moved` is None if it never has. `tick` is the first
-    time of `cron_spec` after `moved`, for triggers that have one; None if it has no more.
+    time of `cron_spec` after `moved`, for triggers that have one; None if it has no more. `limit`
+    is the same of `rate_limit_spec`, None where there is no limit.
     """
 
     now: datetime
@@ -21,6 +22,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     commits: int = 0
     bytes: int = 0
     tick: datetime | None = None
+    limit: datetime | None = None
 
 
 class Move(Struct, frozen=True):
@@ -44,6 +46,14 @@ def decide(trigger: Trigger, facts: Facts) -> Move | Wait | Nothing:
     """
     if facts.commits <= 0:
         return Nothing()
+    decision = _by_conditions(trigger, facts)
+    if facts.limit is None or facts.limit <= facts.now or isinstance(decision, Nothing):
+        return decision
+    until = decision.until if isinstance(decision, Wait) else facts.now
+    return Wait(max(until, facts.limit))
+
+
+def _by_conditions(trigger: Trigger, facts: Facts) -> Move | Wait | Nothing:
     counted = _counted(trigger, facts)
     timed = _timed(trigger, facts)
     if trigger.cron_spec and facts.tick is None:

@@ -35,14 +35,18 @@ class Migration(Struct, frozen=True, kw_only=True):
 
 
 def parse(files: Iterable[tuple[str, str]]) -> list[Migration]:
-    """Migrations from (file name, text) pairs, in order. Raises Invalid for gaps and odd names."""
+    """Migrations from (file name, text) pairs, in order. Numbers may be left out.
+
+    Raises Invalid for odd names.
+    """
     found: list[Migration] = []
     for file, text in sorted(files):
         named = _FILE.fullmatch(file)
-        if named is None or int(named[1]) != len(found) + 1:
-            raise Invalid(f"schema file {file}: expected a name like {len(found) + 1:04}_what.sql")
+        last = found[-1].number if found else 0
+        if named is None or int(named[1]) <= last:
+            raise Invalid(f"schema file {file}: expected a name like {last + 1:04}_what.sql")
         pre, _, post = text.partition(mark[0]) if (mark := _POST.search(text)) else (text, "", "")
-        found.append(Migration(number=len(found) + 1, name=named[2], pre=pre, post=post))
+        found.append(Migration(number=int(named[1]), name=named[2], pre=pre, post=post))
     return found
 
 
@@ -75,9 +79,10 @@ def migrate(connection: sqlite3.Connection, steps: list[Migration] | None = None
     connection.execute(_VERSIONS)
     done = set(connection.execute("SELECT number, phase FROM schema_version").fetchall())
     newest = max((number for number, _ in done), default=0)
-    if newest > len(steps):
+    known = max((step.number for step in steps), default=0)
+    if newest > known:
         raise Conflict(
-            f"the data has schema {newest}, this program knows {len(steps)}: use a newer vedette"
+            f"the data has schema {newest}, this program knows {known}: use a newer vedette"
         )
     todo = [
         (step, phase, text)

@@ -82,6 +82,14 @@ class PipelinePlan(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
 
 
+class Tick(Struct, frozen=True, kw_only=True):
+    """A tick of a clock: `commit` holds the file `path` that it made in `repo` (ENGINE D6)."""
+
+    repo: str
+    path: str
+    commit: str
+
+
 class NumberedLine(Struct, frozen=True, kw_only=True):
     """A line of a log; `number` is where to go on from."""
 

@@ -11,6 +11,8 @@ class Trigger(Struct, frozen=True, kw_only=True):
     """When a triggered input's branch moves to the head of `branch` (ENGINE T6).
 
     `rate` is in seconds, `size` in bytes; `all` asks for every condition instead of any.
+    `cron_spec` is a condition among them; `rate_limit_spec` comes on top: after a move, none before
+    its next time. Both are schedules (`vedette.model.schedule`).
     """
 
     branch: str = ""
@@ -18,6 +20,7 @@ class Trigger(Struct, frozen=True, kw_only=True):
     size: int | None = None
     commits: int | None = None
     cron_spec: str = ""
+    rate_limit_spec: str = ""
     all: bool = False
 
 
@@ -38,13 +41,23 @@ class Pfs(Struct, frozen=True, kw_only=True, tag="pfs"):
 
 
 class Cron(Struct, frozen=True, kw_only=True, tag="cron"):
-    """One file per tick of a clock (ENGINE D6)."""
+    """One file per tick of a clock (ENGINE D6). `start` is RFC 3339, or "" for the creation."""
 
     name: str
     spec: str
     repo: str
     start: str = ""
     overwrite: bool = False
+
+    @property
+    def branch(self) -> str:
+        """The branch of the ticks."""
+        return "master"
+
+    @property
+    def glob(self) -> str:
+        """Each tick is a datum."""
+        return "/*"
 
 
 class Cross(Struct, frozen=True, tag="cross"):

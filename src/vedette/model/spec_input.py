@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from vedette.model.errors import InvalidGlob, InvalidName
+from vedette.model.errors import Invalid, InvalidGlob, InvalidName
 from vedette.model.glob import compile_glob, highest_reference
 from vedette.model.inputs import Cron, Cross, Group, Input, Join, Pfs, Trigger, Union
 from vedette.model.paths import check_name
+from vedette.model.schedule import parse_schedule, parse_start
 from vedette.model.spec_read import Reading
 
 _COMBINED: dict[str, Callable[[tuple[Input, ...]], Input]] = {
@@ -157,13 +158,19 @@ class InputReader:
         conditions = {
             key: words[key] for key in ("rate", "size", "commits") if words.get(key, 0) > 0
         }
-        cron_spec = str(words.get("cron_spec") or words.get("rate_limit_spec") or "")
-        if not conditions and not cron_spec:
-            self.reading.fault(here, "it has no condition: give one of rate, size, commits")
+        cron_spec = str(words.get("cron_spec") or "")
+        limit = str(words.get("rate_limit_spec") or "")
+        self._schedule(cron_spec, f"{here}.cron_spec")
+        self._schedule(limit, f"{here}.rate_limit_spec")
+        if not conditions and not cron_spec and not limit:
+            self.reading.fault(
+                here, "it has no condition: give one of rate, size, commits, cron_spec"
+            )
             return None, branch
         trigger = Trigger(
-            branch=followed, cron_spec=cron_spec, all=words.get("all", False), **conditions
-        )
+            branch=followed, cron_spec=cron_spec, rate_limit_spec=limit,
+            all=words.get("all", False), **conditions,
+        )  # fmt: skip
         return trigger, branch
 
     def _cron(self, given: dict[str, Any], path: str) -> Cron | None:
@@ -174,6 +181,13 @@ class InputReader:
         spec = str(given.get("spec", ""))
         if not spec:
             self.reading.missing(f"{path}.spec", "five fields, @daily, or @every 1m")
+        self._schedule(spec, f"{path}.spec")
+        start = str(given.get("start", ""))
+        if start:
+            try:
+                parse_start(start)
+            except Invalid as error:
+                self.reading.fault(f"{path}.start", error.message)
         repo = str(given.get("repo") or f"{self.pipeline}_{name}")
         if name:
             self._name(repo, "repo", f"{path}.repo")
@@ -183,9 +197,17 @@ class InputReader:
             name=name,
             spec=spec,
             repo=repo,
-            start=given.get("start", ""),
+            start=start,
             overwrite=given.get("overwrite", False),
         )
+
+    def _schedule(self, text: str, path: str) -> None:
+        if not text:
+            return
+        try:
+            parse_schedule(text)
+        except Invalid as error:
+            self.reading.fault(path, error.message)
 
 
 def check_environment_name(name: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from vedette.scheduling import finishing, planning, readiness, recovery
+from vedette.scheduling import clocks, finishing, planning, readiness, recovery
 from vedette.scheduling.intents import (
     BranchMoved,
     DatumRestarted,
@@ -61,6 +61,7 @@ def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
         if pipeline.state == "CRASHING":
             pipeline.state, pipeline.reason = "", ""
         round.set_state(pipeline, "RUNNING")
+    clocks.load(round.rows, memory)
     for leaf in pipeline.leaves:
         head = round.rows.one("branch_head", repo=leaf.branch[0], name=leaf.branch[1])
         if leaf.branch not in memory.planned and head is not None and head[0] is not None:

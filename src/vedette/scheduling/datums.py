@@ -8,7 +8,7 @@ import msgspec
 
 from vedette.metadata.store import Row, Rows
 from vedette.model.errors import Conflict, NotFound
-from vedette.model.inputs import Pfs, leaves
+from vedette.model.inputs import leaves
 from vedette.model.job import DatumFile, DatumInfo, LogLine
 from vedette.scheduling import jobs
 from vedette.scheduling.intents import DatumRestarted, intend
@@ -90,8 +90,7 @@ class _Names:
             if row is not None:
                 spec = stored_spec(row[9])
                 for leaf in leaves(spec.input):
-                    branch = leaf.branch if isinstance(leaf, Pfs) else ""
-                    found.append((leaf.name, leaf.repo, branch))
+                    found.append((leaf.name, leaf.repo, leaf.branch))
             self._known[pipeline] = found
         return self._known[pipeline]
 

@@ -26,7 +26,7 @@ from vedette.model.errors import Unavailable, VedetteError
 from vedette.model.events import Event
 from vedette.model.work import Code, Pool, Task
 from vedette.objects.store import ObjectStore
-from vedette.scheduling import changes, leasing, planning, progress, recovery, tasks, ticks
+from vedette.scheduling import changes, clocks, leasing, planning, progress, recovery, tasks, ticks
 from vedette.scheduling.demand import Demand, demand
 from vedette.scheduling.intents import Intent, SchedulingTransaction
 from vedette.scheduling.readiness import for_worker
@@ -292,6 +292,7 @@ class Loop:
         self._learn(round.rows)
 
     def _schedule(self, round: Round, tx: SchedulingTransaction) -> None:
+        clocks.tick(round)
         planning.plan_roots(round, tx.finished)
         _announce(round, tx)
         leasing.lapse(round)

@@ -15,7 +15,8 @@ from vedette.model.inputs import Cron, Cross, Group, Input, Join, Pfs, leaves
 from vedette.model.paths import check_name
 from vedette.model.pipeline import JobSummary, PipelineInfo, PipelineSpec
 from vedette.model.spec import parse_spec, unsupported
-from vedette.scheduling.intents import PipelineChanged, PipelineDeleted, intend
+from vedette.scheduling import clocks
+from vedette.scheduling.intents import PipelineChanged, PipelineDeleted, RepoDeleted, intend
 from vedette.versioning import branches, repos
 from vedette.versioning.times import moment
 from vedette.versioning.transaction import Transaction
@@ -75,6 +76,7 @@ def create(
                     branch=spec.output_branch)  # fmt: skip
     tx.rows.run("add_pipeline_version", pipeline=pipeline, version=version, document=encoded,
                 salt=salt, created=tx.now)  # fmt: skip
+    clocks.keep(tx, pipeline, spec)
     _follow(tx, spec)
     intend(tx, PipelineChanged(spec.name, _history(tx.rows, spec, since)))
     return inspect(tx.rows, spec.name)
@@ -86,8 +88,7 @@ def _history(rows: Rows, spec: PipelineSpec, since: str) -> tuple[int, ...]:
         return ()
     for leaf in leaves(spec.input):
         repo = repos.get(rows, leaf.repo).id
-        branch = leaf.branch if isinstance(leaf, Pfs) else "master"
-        found = rows.all("history_since", id=since, repo=repo, branch=branch)
+        found = rows.all("history_since", id=since, repo=repo, branch=leaf.branch)
         if found:
             return tuple(num for (num,) in found)
     raise NotFound(
@@ -118,7 +119,7 @@ def _check(rows: Rows, spec: PipelineSpec, exists: bool) -> None:
     for leaf in leaves(spec.input):
         if leaf.repo == spec.name:
             faults.append(f"input {leaf.name}: a pipeline cannot read its own output")
-        elif leaf.repo not in known:
+        elif leaf.repo not in known and isinstance(leaf, Pfs):
             near = difflib.get_close_matches(leaf.repo, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"create it: create-repo {leaf.repo}"
             faults.append(f"input {leaf.name}: repo {leaf.repo} does not exist; {hint}")
@@ -180,12 +181,13 @@ def readers(rows: Rows, repo: str) -> list[str]:
 def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool = False) -> None:
     """Delete a pipeline and its repo (ENGINE U4). Refused while another reads it."""
     row = _row(tx.rows, name)
-    others = [other for other in readers(tx.rows, name) if other != name]
+    spec = stored_spec(row[9])
+    gone = [name, *(leaf.repo for leaf in clocks.crons(spec) if not keep_repo)]
+    others = sorted({o for repo in gone for o in readers(tx.rows, repo)} - {name})
     if others and not force:
         raise Conflict(
             f"pipeline {name} is read by {', '.join(others)}: delete them first, or use --force"
         )
-    spec = stored_spec(row[9])
     for leaf in leaves(spec.input):
         if isinstance(leaf, Pfs) and leaf.trigger is not None:
             branches.delete(tx, leaf.repo, leaf.branch)
@@ -198,6 +200,9 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
     tx.rows.run("drop_members", pipeline=pipeline)
     tx.rows.run("drop_parts", pipeline=pipeline)
     tx.rows.run("drop_open_commits", repo=row[2])
+    for ticks in clocks.drop(tx, pipeline, keep_repo):
+        intend(tx, RepoDeleted(repos.get(tx.rows, ticks).id))
+        repos.delete(tx, ticks)
     if keep_repo:
         tx.rows.run("repo_becomes_user", id=row[2])
     else:
@@ -212,6 +217,11 @@ def _row(rows: Rows, name: str) -> Row:
         hint = f": did you mean {near[0]}?" if near else ""
         raise NotFound(f"no pipeline {name}{hint}", pipeline=name)
     return row
+
+
+def spec_of(rows: Rows, name: str) -> PipelineSpec:
+    """The present spec of a pipeline. Raises NotFound with the nearest name."""
+    return stored_spec(_row(rows, name)[9])
 
 
 def listing(rows: Rows) -> list[PipelineInfo]:

@@ -12,6 +12,7 @@ from vedette.model.glob import compile_glob
 from vedette.model.inputs import Pfs, leaves
 from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Pool
+from vedette.scheduling import clocks
 from vedette.scheduling.pipelines import read_spec
 from vedette.scheduling.running import Base, Branch, Job, Leaf, Memory, Pipeline
 from vedette.versioning import repos
@@ -49,6 +50,7 @@ def load(rows: Rows, runtimes: Runtimes, now: int, workers: Memory | None = None
     for repo, name, head in rows.all("branch_heads"):
         if head is not None:
             memory.planned[(repo, name)] = head
+    clocks.load(rows, memory)
     _jobs(rows, memory)
     return memory
 
@@ -62,11 +64,13 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
     spec, _ = read_spec(msgspec.json.decode(row[9]))
     found = []
     for index, leaf in enumerate(leaves(spec.input)):
-        assert isinstance(leaf, Pfs), "other leaves are refused at creation"
         branch: Branch = (repos.get(rows, leaf.repo).id, leaf.branch)
         found.append(
-            Leaf(index, leaf.name, leaf.repo, branch, compile_glob(leaf.glob), leaf.reference)
-        )
+            Leaf(
+                index, leaf.name, leaf.repo, branch, compile_glob(leaf.glob),
+                isinstance(leaf, Pfs) and leaf.reference,
+            )
+        )  # fmt: skip
     pipeline = Pipeline(
         id=row[0], name=row[1], version=row[4], spec=spec, salt=row[5],
         code=skip.code_preimage(spec), repo=row[2], branch=row[3], created=row[6], leaves=found,
@@ -100,9 +104,7 @@ def sort(memory: Memory) -> None:
         if isinstance(leaf, Pfs) and leaf.trigger is not None
     ]
     memory.followed = {(repo, rule.branch or "master") for repo, rule in rules}
-    memory.timed = all(
-        rule.rate is not None and rule.size is None and rule.commits is None for _, rule in rules
-    )
+    memory.timed = all(rule.size is None and rule.commits is None for _, rule in rules)
     memory.next_trigger, memory.looked = 0, False
     for depth, pipeline in enumerate(memory.order):
         pipeline.depth = depth

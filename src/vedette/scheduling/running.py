@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from vedette.decide.expand import Combination, Node
 from vedette.model.glob import Glob
 from vedette.model.pipeline import PipelineSpec
+from vedette.model.schedule import Schedule
 from vedette.model.work import Pool, Result, TaskFile
 
 Heap = list[tuple[tuple[int, int, int], int]]
@@ -34,6 +35,22 @@ class Leaf:
     branch: Branch
     glob: Glob
     reference: bool
+
+
+@dataclass(slots=True)
+class Clock:
+    """A cron input: the repo of its ticks (name and number), its last tick and the next one due.
+
+    Times are microseconds; `next` is None where the schedule ends.
+    """
+
+    name: str
+    repo: str
+    number: int
+    overwrite: bool
+    schedule: Schedule
+    last: int
+    next: int | None
 
 
 @dataclass(slots=True)
@@ -67,6 +84,7 @@ class Pipeline:
     probe: int = 0
     depth: int = 0
     elsewhere: bool = False
+    clocks: list[Clock] = field(default_factory=list)
 
     @property
     def output(self) -> Branch:

@@ -1,24 +1,23 @@
-"""What time brings about: triggers, retries of crashing pipelines, lapsed leases."""
+"""What time brings about: ticks, triggers, retries of crashing pipelines, lapsed leases."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
-from vedette.decide import trigger
+from vedette.decide import cron, trigger
 from vedette.model.inputs import Trigger
-from vedette.scheduling import planning
+from vedette.model.schedule import parse_schedule
+from vedette.scheduling import clocks, planning
 from vedette.scheduling.leasing import LEASE
 from vedette.scheduling.rounds import Round
-from vedette.versioning.times import maybe, moment
-
-_EPOCH = moment(0)
+from vedette.versioning.times import maybe, microseconds, moment
 
 
 def due(round: Round) -> int | None:
     """Do what is due; when something is next (microseconds), or None."""
-    times = [_triggers(round)]
+    times = [_triggers(round), clocks.upcoming(round)]
     for pipeline in round.memory.order:
         if pipeline.state == "CRASHING" and pipeline.jobs and pipeline.retry_at > round.now:
             times.append(pipeline.retry_at)
@@ -45,31 +44,36 @@ def _triggers(round: Round) -> int | None:
         _id, repo, name, head, rule, moved, follows, source = row
         if source is None or source == head or rule is None:
             continue
-        decision = trigger.decide(
-            msgspec.json.decode(rule, type=Trigger),
-            _facts(round, repo, follows, head, source, moved),
-        )
+        decoded = msgspec.json.decode(rule, type=Trigger)
+        facts = _facts(round, decoded, (repo, follows, head, source, moved))
+        decision = trigger.decide(decoded, facts)
         if isinstance(decision, trigger.Move):
             round.rows.run("move_branch", repo=repo, name=name, head=source, moved=round.now)
             planning.plan_move(round, (repo, name), source)
         elif isinstance(decision, trigger.Wait):
-            times.append(_microseconds(decision.until))
+            times.append(microseconds(decision.until))
     memory.next_trigger = min(times) if times else 0
     return min(times) if times else None
 
 
 def _facts(
-    round: Round, repo: int, follows: str, head: int | None, source: int, moved: int | None
+    round: Round, rule: Trigger, branch: tuple[int, str, int | None, int, int | None]
 ) -> trigger.Facts:
+    repo, follows, head, source, since = branch
+    moved = None if head is None else maybe(since)
     row = round.rows.one(
         "commits_between", repo=repo, branch=follows, after=head or 0, until=source
     )
     commits, size = row if row is not None else (1, 0)
     return trigger.Facts(
-        now=moment(round.now), moved=None if head is None else maybe(moved),
-        commits=max(commits, 1), bytes=size,
+        now=moment(round.now), moved=moved, commits=max(commits, 1), bytes=size,
+        tick=_next_of(rule.cron_spec, moved, round.now),
+        limit=_next_of(rule.rate_limit_spec, moved, round.now),
     )  # fmt: skip
 
 
-def _microseconds(time: datetime) -> int:
-    return (time - _EPOCH) // timedelta(microseconds=1)
+def _next_of(text: str, moved: datetime | None, now: int) -> datetime | None:
+    """The first time of a schedule after a branch moved; at once for one that never has."""
+    if not text:
+        return None
+    return moment(now) if moved is None else cron.following(parse_schedule(text), moved)

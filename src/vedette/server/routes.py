@@ -8,6 +8,7 @@ from vedette.server import (
     commits,
     files,
     jobs,
+    life,
     pipelines,
     repos,
     secrets,
@@ -18,7 +19,7 @@ from vedette.server import (
 from vedette.server.call import Handler
 from vedette.server.table import Operation, Table
 
-_MODULES = (repos, commits, files, writes, changes, pipelines, jobs, status, tokens, secrets)
+_MODULES = (repos, commits, files, writes, changes, pipelines, jobs, life, status, tokens, secrets)
 
 
 def handlers() -> dict[str, Handler]:

@@ -12,6 +12,11 @@ def moment(microseconds: int) -> datetime:
     return _START + timedelta(microseconds=microseconds)
 
 
+def microseconds(time: datetime) -> int:
+    """What is stored of an aware datetime."""
+    return (time - _START) // timedelta(microseconds=1)
+
+
 def maybe(microseconds: int | None) -> datetime | None:
     """The same, where a time may be missing."""
     return None if microseconds is None else moment(microseconds)
