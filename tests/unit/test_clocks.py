@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def test_d6_missed_ticks_since_start_come_one_by_one_and_each_is_a_datum(engine:
     ticks = sorted(engine.tree("one_tick"))
     assert len(ticks) == 90
     begun = [datetime.fromisoformat(tick[1:]) for tick in ticks]
-    assert {b - a for a, b in zip(begun, begun[1:], strict=False)} == {timedelta(hours=1)}
+    assert {b - a for a, b in pairwise(begun)} == {timedelta(hours=1)}
     assert all(tick.endswith("Z") for tick in ticks)
     assert len(engine.heads("one_tick")) == 90
     assert [job.total for job in reversed(engine.jobs("one"))] == [*range(1, 91)]
