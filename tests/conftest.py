@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from tests.object_servers import moto, rclone, weed
+from tests.postgres import postgres, rows
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
@@ -32,4 +33,4 @@ def data_dir() -> Path:
     return folder
 
 
-__all__ = ["data_dir", "moto", "rclone", "weed"]
+__all__ = ["data_dir", "moto", "postgres", "rclone", "rows", "weed"]

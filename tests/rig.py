@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from vedette.metadata.sqlite import SqliteStore
+from vedette.metadata.store import MetadataStore
 from vedette.model.files import Write
 from vedette.model.ids import object_id
 from vedette.model.job import JobInfo
@@ -60,9 +61,9 @@ def copy(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
 class Rig:
     """Repos, pipelines and workers in one process. `ran` lists (pipeline, paths) in order."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: MetadataStore | None = None) -> None:
         self.folder = folder
-        self.store = SqliteStore(folder / "m.sqlite")
+        self.store: MetadataStore = store or SqliteStore(folder / "m.sqlite")
         self.objects = LocalObjects(folder)
         self.code: dict[str, Run] = {}
         self.ran: list[tuple[str, str]] = []
@@ -185,9 +186,9 @@ class Rig:
 
 
 @contextmanager
-def rig(folder: Path) -> Iterator[Rig]:
-    """A rig that ends with the block."""
-    made = Rig(folder)
+def rig(folder: Path, store: MetadataStore | None = None) -> Iterator[Rig]:
+    """A rig that ends with the block, over SQLite unless there is a store."""
+    made = Rig(folder, store)
     try:
         yield made
     finally:

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import psycopg
 import pytest
+from tests.postgres import Postgres
 
+from vedette.metadata.postgres import PostgresStore
 from vedette.metadata.queries import gather
 from vedette.metadata.sqlite import MemoryStore, SqliteStore
 from vedette.metadata.store import MetadataStore
@@ -39,6 +42,18 @@ SELECT name, value FROM setting ORDER BY name;
 -- name: set
 -- description: another value
 UPDATE setting SET value = :value WHERE name = :name;
+-- name: sums
+-- description: a sum, a count and a comparison
+SELECT coalesce(sum(size), 0), count(*), count(*) > 1 FROM object;
+-- name: keep
+-- description: bytes
+INSERT INTO object(id, size, data) VALUES (:id, :size, :data);
+-- name: kept
+-- description: bytes and nothing
+SELECT data, pack FROM object WHERE id = :id;
+-- name: drop_repo
+-- description: a row goes
+DELETE FROM repo WHERE id = :id;
 -- name: order
 -- description: text in the order of the store
 SELECT value FROM setting ORDER BY value;
@@ -50,6 +65,9 @@ SELECT value FROM setting ORDER BY value;
 
 class MetadataStoreTests:
     """The contract. A subclass provides the fixture `store`, with the queries above."""
+
+    broken: type[Exception] = sqlite3.IntegrityError
+    readonly: tuple[type[Exception], str] = (sqlite3.OperationalError, "readonly")
 
     def test_what_was_written_is_read(self, store: MetadataStore) -> None:
         with store.write() as rows:
@@ -89,7 +107,7 @@ class MetadataStoreTests:
                 raise ZeroDivisionError
             with rows.savepoint():
                 rows.run("add", name="d", value="4")
-                with pytest.raises(sqlite3.IntegrityError), rows.savepoint():
+                with pytest.raises(self.broken), rows.savepoint():
                     rows.run("add", name="d", value="5")
         with store.read() as rows:
             assert rows.all("all") == [("a", "1"), ("d", "4")]
@@ -108,7 +126,8 @@ class MetadataStoreTests:
             assert before.one("get", name="a") == ("1",)
 
     def test_a_reader_cannot_write(self, store: MetadataStore) -> None:
-        with pytest.raises(sqlite3.OperationalError, match="readonly"), store.read() as rows:
+        kind, said = self.readonly
+        with pytest.raises(kind, match=said), store.read() as rows:
             rows.run("add", name="a", value="1")
         with store.write() as rows:
             assert rows.all("all") == []
@@ -140,6 +159,39 @@ class MetadataStoreTests:
         with store.read() as rows:
             assert rows.one("get", name="n") == ("100",)
 
+    def test_values_come_back_as_they_went(self, store: MetadataStore) -> None:
+        data = bytes(range(256)) * 100
+        with store.write() as rows:
+            rows.run("keep", id=b"\0a", size=1 << 62, data=data)
+            assert rows.one("sums") == (1 << 62, 1, 0)
+            rows.run("keep", id=b"b", size=7, data=None)
+        with store.read() as rows:
+            assert rows.one("kept", id=b"\0a") == (data, None)
+            assert rows.one("kept", id=b"b") == (None, None)
+            (total, number, more) = rows.all("sums")[0]
+            assert (total, number, more) == ((1 << 62) + 7, 2, 1)
+            assert {type(total), type(number), type(more)} == {int}
+
+    def test_a_number_never_comes_back(self, store: MetadataStore) -> None:
+        """Cursors and memories that name a row must not find another one."""
+        with store.write() as rows:
+            first = rows.insert("add_repo", name="x")
+            rows.run("drop_repo", id=first)
+        with store.write() as rows:
+            assert rows.insert("add_repo_plain", name="x") == first + 1
+
+    def test_rows_are_read_one_by_one_while_others_are_asked(self, store: MetadataStore) -> None:
+        with store.write() as rows:
+            rows.many("add", [{"name": f"{n:05}", "value": str(n)} for n in range(3000)])
+        with store.read() as rows:
+            found = rows.iterate("all")
+            other = rows.iterate("all")
+            for n in range(1500):
+                assert next(found) == (f"{n:05}", str(n))
+                assert next(other) == (f"{n:05}", str(n))
+                assert rows.one("get", name=f"{n:05}") == (str(n),)
+            assert sum(1 for _ in found) == 1500
+
     def test_text_is_ordered_by_bytes(self, store: MetadataStore) -> None:
         """P1: the order on which pages and merges stand."""
         texts = ["/a-b", "/a.b", "/a/b", "/a0", "/B", "/é", "/\uffff", "/😀", "/z"]
@@ -161,6 +213,17 @@ class TestSqliteStore(MetadataStoreTests):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[MetadataStore]:
         made = SqliteStore(tmp_path / "metadata.sqlite", QUERIES)
+        yield made
+        made.close()
+
+
+class TestPostgresStore(MetadataStoreTests):
+    broken = psycopg.IntegrityError
+    readonly = (psycopg.errors.ReadOnlySqlTransaction, "read-only")
+
+    @pytest.fixture
+    def store(self, postgres: Postgres) -> Iterator[MetadataStore]:
+        made = PostgresStore(postgres.database(), QUERIES)
         yield made
         made.close()
 

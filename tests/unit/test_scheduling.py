@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from tests.rig import Rig, path_of, pfs, rig
 
+from vedette.metadata.store import MetadataStore
 from vedette.model.errors import Conflict, InvalidSpec, NotFound
 from vedette.scheduling import jobs, loop, pipelines
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Rig]:
-    with rig(tmp_path) as made:
+def engine(tmp_path: Path, rows: MetadataStore) -> Iterator[Rig]:
+    with rig(tmp_path, rows) as made:
         made.repo("images")
         yield made
 
@@ -194,6 +195,19 @@ def test_d8_a_pipeline_deleted_and_created_again_inherits_nothing(engine: Rig) -
     engine.pipeline("one", pfs("images", "/*"))
     engine.settle()
     assert len(engine.ran) == 2
+
+
+def test_d8_numbers_of_deleted_jobs_do_not_come_back(engine: Rig) -> None:
+    engine.put("images", {"/a": b"1"})
+    engine.pipeline("p", pfs("images", "/*"))
+    engine.settle()
+    (first,) = [job.number for job in engine.jobs("p")]
+    engine.loop.submit(lambda tx: pipelines.delete(tx, "p")).result()
+    engine.end()
+    engine.begin()
+    engine.pipeline("q", pfs("images", "/*"))
+    engine.settle()
+    assert [job.number for job in engine.jobs("q")] == [first + 1]
 
 
 def test_u2_u4_u6_creation_and_deletion_are_checked(engine: Rig) -> None:

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from tests.rig import NotReadyError, Rig, copy, pfs, rig
 
+from vedette.metadata.store import MetadataStore
 from vedette.model.work import Result, Task
 from vedette.scheduling import datums, pipelines
 from vedette.versioning import commits
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Rig]:
-    with rig(tmp_path) as made:
+def engine(tmp_path: Path, rows: MetadataStore) -> Iterator[Rig]:
+    with rig(tmp_path, rows) as made:
         made.repo("images")
         yield made
 

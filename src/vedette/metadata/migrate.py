@@ -19,8 +19,9 @@ from msgspec import Struct
 from vedette.model.errors import Conflict, Invalid
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+PHASES = ("pre", "post")
 _POST = re.compile(r"^-- phase: post *$", re.MULTILINE)
-_VERSIONS = """CREATE TABLE IF NOT EXISTS schema_version(
+VERSIONS = """CREATE TABLE IF NOT EXISTS schema_version(
   number INTEGER NOT NULL, phase TEXT NOT NULL, name TEXT NOT NULL, applied INTEGER NOT NULL,
   PRIMARY KEY(number, phase)) STRICT, WITHOUT ROWID"""
 
@@ -45,8 +46,7 @@ def parse(files: Iterable[tuple[str, str]]) -> list[Migration]:
         last = found[-1].number if found else 0
         if named is None or int(named[1]) <= last:
             raise Invalid(f"schema file {file}: expected a name like {last + 1:04}_what.sql")
-        pre, _, post = text.partition(mark[0]) if (mark := _POST.search(text)) else (text, "", "")
-        found.append(Migration(number=int(named[1]), name=named[2], pre=pre, post=post))
+        found.append(_halves(int(named[1]), named[2], text))
     return found
 
 
@@ -55,6 +55,22 @@ def migrations() -> list[Migration]:
     folder = resources.files("vedette.metadata") / "schema"
     files = [f for f in folder.iterdir() if f.name.endswith(".sql")]
     return parse((f.name, f.read_text(encoding="utf-8")) for f in files)
+
+
+def additions() -> dict[int, Migration]:
+    """What only PostgreSQL needs besides, by the number of the migration that it belongs to."""
+    folder = resources.files("vedette.metadata") / "schema" / "postgres"
+    found: dict[int, Migration] = {}
+    for file in folder.iterdir():
+        if named := _FILE.fullmatch(file.name):
+            step = _halves(int(named[1]), named[2], file.read_text(encoding="utf-8"))
+            found[step.number] = step
+    return found
+
+
+def _halves(number: int, name: str, text: str) -> Migration:
+    pre, _, post = text.partition(mark[0]) if (mark := _POST.search(text)) else (text, "", "")
+    return Migration(number=number, name=name, pre=pre, post=post)
 
 
 def statements(text: str) -> Iterator[str]:
@@ -70,26 +86,47 @@ def statements(text: str) -> Iterator[str]:
         raise Invalid(f"a schema file ends within a statement: {rest[0].strip()!r}")
 
 
+def newest_of(steps: list[Migration]) -> int:
+    """The number of the newest migration."""
+    return max((step.number for step in steps), default=0)
+
+
+def refuse_newer(done: set[tuple[int, str]], steps: list[Migration], *, running: bool) -> None:
+    """Raise Conflict when a database is newer than this program.
+
+    `running`: servers of two releases may use it at once. Then first halves that this program does
+    not know are no obstacle, for first halves keep what older programs need.
+    """
+    newest = max((number for number, phase in done if not running or phase == "post"), default=0)
+    if newest > newest_of(steps):
+        raise Conflict(
+            f"the data has schema {newest}, this program knows {newest_of(steps)}: "
+            "use a newer vedette"
+        )
+
+
+def pending(
+    done: set[tuple[int, str]], steps: list[Migration], phases: Iterable[str] = PHASES
+) -> list[tuple[Migration, str, str]]:
+    """What has not been run: (migration, phase, SQL), all first halves before all second ones."""
+    return [
+        (step, phase, text)
+        for phase in phases
+        for step in steps
+        if (text := step.pre if phase == "pre" else step.post) and (step.number, phase) not in done
+    ]
+
+
 def migrate(connection: sqlite3.Connection, steps: list[Migration] | None = None) -> int:
     """Run what has not been run yet; returns the number of halves that were run.
 
     Raises Conflict when the database is newer than this program.
     """
     steps = migrations() if steps is None else steps
-    connection.execute(_VERSIONS)
+    connection.execute(VERSIONS)
     done = set(connection.execute("SELECT number, phase FROM schema_version").fetchall())
-    newest = max((number for number, _ in done), default=0)
-    known = max((step.number for step in steps), default=0)
-    if newest > known:
-        raise Conflict(
-            f"the data has schema {newest}, this program knows {known}: use a newer vedette"
-        )
-    todo = [
-        (step, phase, text)
-        for phase in ("pre", "post")
-        for step in steps
-        if (text := step.pre if phase == "pre" else step.post) and (step.number, phase) not in done
-    ]
+    refuse_newer(done, steps, running=False)
+    todo = pending(done, steps)
     for step, phase, text in todo:
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -69,8 +69,16 @@ def gather(files: Iterable[tuple[str, str]]) -> dict[str, Query]:
 
 
 @cache
-def queries() -> dict[str, Query]:
-    """Every query of the package."""
-    folder = resources.files("vedette.metadata") / "sql"
+def queries(engine: str = "sqlite") -> dict[str, Query]:
+    """Every query of the package, in the words of an engine where `sql/ENGINE/` has its own."""
+    common = _folder("sql")
+    own = _folder(f"sql/{engine}") if engine != "sqlite" else {}
+    if unknown := own.keys() - common.keys():
+        raise Invalid(f"sql/{engine} has {sorted(unknown)[0]}, which no file of sql/ has")
+    return {**common, **own}
+
+
+def _folder(name: str) -> dict[str, Query]:
+    folder = resources.files("vedette.metadata").joinpath(*name.split("/"))
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
     return gather((f.name, f.read_text(encoding="utf-8")) for f in files)

@@ -79,7 +79,8 @@ LEFT JOIN cmt h ON h.num = b.head LEFT JOIN line l ON l.id = h.line WHERE r.id =
 
 -- name: branch_advance
 -- description: A finished commit becomes the head of its branch.
-UPDATE branch SET line = :line, head = :num, planned = max(coalesce(planned, 0), :num)
+UPDATE branch SET line = :line, head = :num,
+  planned = CASE WHEN planned > :num THEN planned ELSE :num END
 WHERE id = :id;
 
 -- name: branch_plan

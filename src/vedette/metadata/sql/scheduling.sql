@@ -114,7 +114,7 @@ SELECT count(*) FROM job WHERE state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUN
 -- name: due_triggers
 -- description: branches that follow another whose head they have not reached
 SELECT count(*) FROM branch t JOIN branch f ON f.repo = t.repo AND f.name = t.follows
-WHERE t.follows IS NOT NULL AND f.head IS NOT NULL AND f.head IS NOT t.head
+WHERE t.follows IS NOT NULL AND f.head IS NOT NULL AND (t.head IS NULL OR f.head <> t.head)
 
 -- name: triggered_branches
 -- description: branches that follow another by a trigger

@@ -1,0 +1,91 @@
+"""Connections to PostgreSQL: how they are made, and what values become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import RawCursor
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+from psycopg.types.bool import BoolBinaryLoader
+from psycopg.types.numeric import FloatBinaryDumper, Int8BinaryDumper, NumericBinaryLoader
+from psycopg.types.string import StrBinaryDumper
+
+_PREPARED = 1000
+# A transaction is on disk when COMMIT is answered, whatever the server's default. Who opens a
+# transaction and says nothing more is ended: nobody must wait for a process that was paused.
+_SETTINGS = {
+    "synchronous_commit": "on",
+    "jit": "off",
+    "client_min_messages": "warning",
+    "standard_conforming_strings": "on",
+    "idle_in_transaction_session_timeout": "60s",
+}
+_SET = "SELECT " + ", ".join(f"set_config('{k}', '{v}', false)" for k, v in _SETTINGS.items())
+
+
+class _Text(StrBinaryDumper):
+    """Text without NUL, which PostgreSQL cannot hold and logs of programs may have."""
+
+    def dump(self, obj: str) -> Any:
+        return super().dump(obj.replace("\0", "\N{SYMBOL FOR NULL}") if "\0" in obj else obj)
+
+
+class _Whole(Loader):
+    """A sum of whole numbers, which PostgreSQL gives as a decimal."""
+
+    format = Format.BINARY
+
+    def __init__(self, oid: int, context: Any = None) -> None:
+        super().__init__(oid, context)
+        self._decimal = NumericBinaryLoader(oid, context)
+
+    def load(self, data: Any) -> int:
+        return int(self._decimal.load(data))
+
+
+class _Flag(BoolBinaryLoader):
+    """0 or 1, as in SQLite."""
+
+    def load(self, data: Any) -> int:  # type: ignore[override]
+        return int(super().load(data))
+
+
+def connect(url: str, name: str) -> psycopg.Connection:
+    """A connection in autocommit mode whose cursors take `$1` and speak binary.
+
+    `name` is what the server shows of it. Whole numbers are always 64 bits wide, so that a
+    statement is prepared once and not once for each size of its values.
+    """
+    connection = psycopg.connect(
+        url,
+        autocommit=True,
+        application_name=name,
+        connect_timeout=5,
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        tcp_user_timeout=10_000,
+        client_encoding="utf8",
+        cursor_factory=Binary,
+        prepare_threshold=2,
+    )
+    connection.prepared_max = _PREPARED
+    adapters = connection.adapters
+    adapters.register_dumper(int, Int8BinaryDumper)
+    adapters.register_dumper(bool, Int8BinaryDumper)
+    adapters.register_dumper(float, FloatBinaryDumper)
+    adapters.register_dumper(str, _Text)
+    adapters.register_loader("numeric", _Whole)
+    adapters.register_loader("bool", _Flag)
+    connection.execute(_SET)
+    return connection
+
+
+class Binary(RawCursor[Any]):
+    """A cursor whose answers come in binary."""
+
+    def __init__(self, connection: psycopg.Connection, **more: Any) -> None:
+        super().__init__(connection, **more)
+        self.format = Format.BINARY

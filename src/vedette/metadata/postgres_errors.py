@@ -1,0 +1,61 @@
+"""What PostgreSQL's errors mean to our callers. The password never gets into a message."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
+
+from vedette.model.errors import Corrupt, Invalid, NoSpace, Unavailable, VedetteError
+
+_REFUSED = (
+    errors.InvalidPassword,
+    errors.InvalidAuthorizationSpecification,
+    errors.InvalidCatalogName,
+    errors.InsufficientPrivilege,
+)
+_DAMAGED = (errors.DataCorrupted, errors.IndexCorrupted)
+_AGAIN = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+    errors.OutOfMemory,
+    errors.TooManyConnections,
+)
+
+
+def place(url: str) -> str:
+    """Where a database is, for people: host, port and name, without user and password.
+
+    Raises Invalid for what is not a connection string.
+    """
+    try:
+        found = conninfo_to_dict(url)
+    except psycopg.Error:
+        raise Invalid("database: use postgresql://USER@HOST:PORT/NAME") from None
+    host = found.get("host") or found.get("hostaddr") or "this machine"
+    port = found.get("port") or 5432
+    return f"database {found.get('dbname') or found.get('user') or 'postgres'} at {host}:{port}"
+
+
+def meaning(error: psycopg.Error, where: str) -> VedetteError | None:
+    """The error of ours that says what PostgreSQL's means, where it is not a program's fault."""
+    said = first_line(error)
+    if isinstance(error, errors.DiskFull):
+        return NoSpace(f"the disk of the {where} is full: nothing was kept, make room")
+    if isinstance(error, _DAMAGED):
+        return Corrupt(f"the {where} is damaged ({said}): restore a backup")
+    if isinstance(error, _REFUSED):
+        return Invalid(f"the {where} refuses us ({said}): check its name, user and password")
+    if isinstance(error, _AGAIN):
+        return Unavailable(f"the {where} is too busy ({said}): try again")
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return Unavailable(f"the {where} does not answer ({said}): try again")
+    return None
+
+
+def first_line(error: psycopg.Error) -> str:
+    """The first line of what the driver said, without the address that it repeats."""
+    said = (error.diag.message_primary or str(error)).strip().splitlines() or ["no reason given"]
+    return said[0].rpartition("failed: ")[2].removeprefix("FATAL:").strip()
