@@ -12,6 +12,10 @@ def link(datum: Datum) -> None:
             datum.link(file.path, file)
 
 
+def nothing(datum: Datum) -> None:
+    """Read nothing and write nothing."""
+
+
 def note(datum: Datum) -> None:
     """Write one small file for each input file, beside its path, without reading it."""
     for given in datum.inputs.values():
