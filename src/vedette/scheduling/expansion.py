@@ -7,7 +7,7 @@ that one fails, the job is expanded again from the newest that succeeded (ENGINE
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import msgspec
@@ -15,13 +15,25 @@ import msgspec
 from vedette.decide import expand as combinations
 from vedette.decide import skip
 from vedette.decide.expand import Combination, Item
+from vedette.metadata.store import Row
 from vedette.model.ids import CacheKey
-from vedette.scheduling import matches, readiness
-from vedette.scheduling.rounds import Round, encode
+from vedette.scheduling import effects, matches, readiness
+from vedette.scheduling.rounds import Round, encode, flush_datums
 from vedette.scheduling.running import Base, Datum, Effect, Job, Match, Pipeline
 
 BULK = 64
 """A job with more datums to run than this gives way to smaller, later ones."""
+
+AHEAD = 8_000
+"""Datums of one job that wait in memory; the others are found when half of these have run."""
+
+UNWRITTEN = 1_000
+"""Datums beyond these of one job get their row when they end: until then they need none, since
+a restart finds them again as it found them first."""
+
+_PAGE = 64
+_NAMES = [f"k{place}" for place in range(_PAGE)]
+_results = msgspec.msgpack.Decoder(tuple[tuple[str, bytes, int], ...])
 
 
 class Now:
@@ -32,24 +44,45 @@ class Now:
 
 
 def expand(round: Round, job: Job, base: Base | None) -> bool:
-    """Go on finding a job's datums; True when all are found. Ends early at the round's budget."""
+    """Go on finding a job's datums, as far as the round's budget goes and enough of them wait.
+
+    False when the budget is used up. `job.expanded` says whether all are found.
+    """
     if job.expansion is None:
         _begin(round, job, base)
     expansion, now = job.expansion, job.now
     assert expansion is not None and now is not None
     now.round = round
-    for combination in islice(expansion, round.budget):
-        round.budget -= 1
-        _apply(round, job, combination)
-    if round.budget <= 0:
-        round.again.add(job.pipeline.name)
-        return False
+    most = _room(round, job)
+    if job.pending and job.pending > most // 2:
+        return True
+    while job.pending < most:
+        if round.budget <= 0:
+            round.again.add(job.pipeline.name)
+            return False
+        page = list(islice(expansion, min(_PAGE, round.budget)))
+        round.budget -= len(page)
+        if not page:
+            _found(round, job)
+            return True
+        _apply(round, job, page)
+        job.state = "RUNNING" if job.pending else job.state
+    return True
+
+
+def _room(round: Round, job: Job) -> int:
+    """How many of a job's datums may wait: fewer when those of others fill the memory."""
+    return AHEAD if len(round.memory.datums) - job.pending < AHEAD else BULK
+
+
+def _found(round: Round, job: Job) -> None:
+    """All of a job's datums are found."""
     _force(round, job)
     job.expansion = job.now = None
     job.expanded = True
     if job.pending:
         job.state = "RUNNING"
-    return True
+    round.dirty_job(job)
 
 
 def _begin(round: Round, job: Job, base: Base | None) -> None:
@@ -58,6 +91,10 @@ def _begin(round: Round, job: Job, base: Base | None) -> None:
     job.started = job.started or round.now
     job.state = "STARTING"
     job.total = 0 if job.full or base is None else base.total
+    job.change = 0
+    if job.stale:
+        round.rows.run("forget_job_datums", job=job.num)
+        job.stale = False
     job.now = Now(round)
     job.expansion = _full(job, job.now) if job.full else _difference(round, job, base, job.now)
     round.dirty_job(job)
@@ -105,9 +142,44 @@ def _failed_members(round: Round, pipeline: Pipeline) -> list[int]:
     return [num for num, _ident in found]
 
 
-def _apply(round: Round, job: Job, combination: Combination) -> None:
+def _apply(round: Round, job: Job, page: list[Combination]) -> None:
+    wanted = []
+    before = job.change
+    for combination in page:
+        ident = _identity(job, combination)
+        known = all(item.before for item in combination)
+        if not all(item.after for item in combination):
+            if known:
+                job.gone.add(ident)
+                job.change -= 1
+            continue
+        if not known:
+            job.change += 1
+        wanted.append((ident, _key(round, job, combination), combination))
+    job.total += job.change - before
+    waiting = round.memory.by_key
+    asked = [key for _, key, _ in wanted if key not in waiting]
+    found = {row[11]: row for row in _many(round, "datum_by_key", "datums_by_key", asked)}
+    new = [ident for ident, key, _ in wanted if key not in waiting and key not in found]
+    prior = {row[0] for row in _many(round, "ident_succeeded", "idents_succeeded", new)}
+    for ident, key, combination in wanted:
+        _need(round, job, ident, key, combination, found.get(key), ident in prior)
+
+
+def _many(round: Round, one: str, many: str, keys: Sequence[bytes]) -> list[Row]:
+    """The rows of some keys, a page of them at most, in one question."""
+    if not keys:
+        return []
+    if len(keys) == 1:
+        row = round.rows.one(one, key=keys[0])
+        return [] if row is None else [row]
+    full = [*keys, *[keys[-1]] * (_PAGE - len(keys))]
+    return round.rows.all(many, **dict(zip(_NAMES, full, strict=True)))
+
+
+def _identity(job: Job, combination: Combination) -> bytes:
     pipeline = job.pipeline
-    ident = skip.identity(
+    return skip.identity(
         pipeline.name,
         [
             (leaf.name, leaf.repo, leaf.branch[1], item.path)
@@ -115,17 +187,6 @@ def _apply(round: Round, job: Job, combination: Combination) -> None:
             for leaf in (pipeline.leaves[item.leaf],)
         ],
     )
-    before = all(item.before for item in combination)
-    if not all(item.after for item in combination):
-        if before:
-            job.gone.add(ident)
-            job.total -= 1
-        return
-    if not before:
-        job.total += 1
-    key = _key(round, job, combination)
-    order = "\0".join(item.path for item in combination)
-    _need(round, job, ident, key, order, combination)
 
 
 def _key(round: Round, job: Job, combination: Combination) -> CacheKey:
@@ -144,23 +205,27 @@ def _key(round: Round, job: Job, combination: Combination) -> CacheKey:
 
 
 def _need(
-    round: Round, job: Job, ident: bytes, key: CacheKey, order: str, combination: Combination
-) -> None:
-    """A job needs a datum: take its result, join those who wait for it, or have it run."""
+    round: Round, job: Job, ident: bytes, key: CacheKey, combination: Combination,
+    row: Row | None, prior: bool,
+) -> None:  # fmt: skip
+    """A job needs a datum: take its result, join those who wait for it, or have it run.
+
+    `row` is what is known of its content, `prior` whether its identity ever succeeded.
+    """
+    order = "\0".join(item.path for item in combination)
     waiting = round.memory.by_key.get(key)
     if waiting is not None:
         _wait(job, waiting, order, "")
         return
-    row = round.rows.one("datum_by_key", key=key)
     if row is not None and row[1] == "done":
         how = "run" if row[9] == job.num else "cached"
-        outputs = msgspec.msgpack.decode(row[2], type=tuple[tuple[str, bytes, int], ...])
-        job.effects[ident] = Effect(row[0], order, how, outputs)
+        outputs = () if job.spilled else _results.decode(row[2])
+        effects.settle(round, job, ident, Effect(row[0], order, how, outputs))
         return
     if row is not None and _stays_failed(round, job, row):
-        job.effects[ident] = Effect(row[0], order, "failed")
+        effects.settle(round, job, ident, Effect(row[0], order, "failed"))
         return
-    datum = _new_datum(round, job, ident, key, combination)
+    datum = _new_datum(round, job, ident, key, combination, prior)
     if row is not None:
         datum.num, datum.fresh = row[0], False
     enqueue(round, job, datum, order)
@@ -180,14 +245,15 @@ def references(job: Job) -> bytes:
     return encode([num for leaf, num in zip(leaves, job.inputs, strict=True) if leaf.reference])
 
 
-def _new_datum(round: Round, job: Job, ident: bytes, key: bytes, combination: Combination) -> Datum:
+def _new_datum(
+    round: Round, job: Job, ident: bytes, key: bytes, combination: Combination, prior: bool
+) -> Datum:
     memory = round.memory
     datum = Datum(
         num=memory.next_datum, key=key, ident=ident, pipeline=job.pipeline, version=job.version,
         job=job.num, order=(0, job.plan, memory.next_datum), created=round.now, fresh=True,
         matches=tuple(Match(i.leaf, i.path, i.object, i.size) for i in combination),
-        prior=round.rows.one("ident_succeeded", ident=ident) is not None,
-        hint=memory.hints.get(job.commit_id, ""),
+        prior=prior, hint=memory.hints.get(job.commit_id, ""),
     )  # fmt: skip
     memory.next_datum += 1
     return datum
@@ -201,7 +267,8 @@ def enqueue(round: Round, job: Job, datum: Datum, order: str) -> None:
     memory.by_key[datum.key] = datum
     _wait(job, datum, order, "")
     readiness.push(memory, datum)
-    round.dirty_datum(datum)
+    if job.pending <= UNWRITTEN or not datum.fresh:
+        round.dirty_datum(datum)
 
 
 def _wait(job: Job, datum: Datum, order: str, how: str) -> None:
@@ -210,10 +277,20 @@ def _wait(job: Job, datum: Datum, order: str, how: str) -> None:
     datum.jobs.append(job)
 
 
+def _has_noted(round: Round, job: Job, num: int) -> bool:
+    if not job.spilled:
+        return False
+    flush_datums(round)
+    return round.rows.one("job_has_datum", job=job.num, datum=num) is not None
+
+
 def _force(round: Round, job: Job) -> None:
     """Run datums again that no change of inputs asks for (`restart-datum`, new references)."""
+    known = {effect.datum for effect in job.effects.values()} if job.forced else set()
     for num in sorted(job.forced):
-        if any(effect.datum == num for effect in job.effects.values()):
+        if num in known or (
+            job.spilled and round.rows.one("job_has_datum", job=job.num, datum=num)
+        ):
             continue
         row = round.rows.one("datum_by_num", num=num)
         if row is None or row[3] != job.pipeline.name:
@@ -243,7 +320,7 @@ def undo(round: Round, job: Job) -> None:
             datum.jobs.remove(job)
             if not datum.jobs and datum.state == "queued":
                 readiness.drop(round, datum)
-    job.effects, job.gone, job.pending = {}, set(), 0
+    effects.forget(job)
     job.expanded, job.expansion, job.now = False, None, None
     job.state = "CREATED"
     round.dirty_job(job)

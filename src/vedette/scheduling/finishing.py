@@ -11,7 +11,7 @@ from typing import Any
 
 from vedette.model.events import Event
 from vedette.model.ids import CommitId
-from vedette.scheduling import expansion
+from vedette.scheduling import bulk, effects, expansion, rounds
 from vedette.scheduling.merging import ClashError, Merge
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Base, Effect, Job, Pipeline
@@ -23,13 +23,14 @@ _PAGE = 2000
 
 def finish(round: Round, job: Job) -> None:
     """End the oldest job of a pipeline: all of its datums have ended."""
-    failed = [e for e in job.effects.values() if e.how == "failed"]
-    if failed and job.pipeline.spec.on_datum_failure == "job":
+    job.total = job.change + (job.pipeline.good.total if job.pipeline.good and not job.full else 0)
+    failed = effects.failure(job)
+    if failed is not None and job.pipeline.spec.on_datum_failure == "job":
         fail(round, job, "FAILURE", _why_failed(round, job, failed))
         return
     try:
         with round.rows.savepoint() if _may_break_off(job) else nullcontext():
-            _commit(round, job)
+            _commit_large(round, job) if job.spilled else _commit(round, job)
     except ClashError as clash:
         fail(round, job, "FAILURE", str(clash))
         return
@@ -44,7 +45,12 @@ def _may_break_off(job: Job) -> bool:
     spec = job.pipeline.spec
     if spec.output_conflict != "error" and spec.on_datum_failure == "job":
         return True
-    return job.full or bool(job.gone) or sum(len(e.outputs) for e in job.effects.values()) > 1
+    return (
+        job.spilled
+        or job.full
+        or bool(job.gone)
+        or sum(len(e.outputs) for e in job.effects.values()) > 1
+    )
 
 
 def _commit(round: Round, job: Job) -> None:
@@ -68,6 +74,22 @@ def _commit(round: Round, job: Job) -> None:
         log(round, job, 0, warning)
 
 
+def _commit_large(round: Round, job: Job) -> None:
+    rounds.flush_datums(round)
+    edit = commits.edit(round.tx, job.pipeline.repo, job.pipeline.branch)
+    merge = Merge(round, job, edit)
+    bulk.remove(round, job, merge)
+    for page in bulk.results(round, job):
+        for ident, effect in page:
+            _add(round, job, merge, ident, effect)
+    merge.finish()
+    _seal(round, job, edit)
+    rounds.flush_datums(round)
+    bulk.members(round, job)
+    for warning in merge.warnings:
+        log(round, job, 0, warning)
+
+
 def _add(round: Round, job: Job, merge: Merge, ident: bytes, effect: Effect) -> None:
     """Put a datum's files; under `on_datum_failure: datum` a clash fails the datum alone (M2)."""
     try:
@@ -75,6 +97,8 @@ def _add(round: Round, job: Job, merge: Merge, ident: bytes, effect: Effect) -> 
     except ClashError as clash:
         if job.pipeline.spec.on_datum_failure == "job":
             raise
+        if job.spilled:
+            effects.overturn(round, job, effect)
         effect.how, effect.outputs = "failed", ()
         fresh = round.datums.get(effect.datum)
         if fresh is not None:
@@ -109,8 +133,8 @@ def _members(round: Round, job: Job) -> tuple[set[int], list[bytes]]:
             effect = job.effects.get(ident)
             if row is not None and (effect is None or effect.datum != row[0]):
                 replaced.add(row[0])
-    again = {e.datum for e in job.effects.values() if e.how == "run" and e.datum in job.forced}
-    return replaced - {e.datum for e in job.effects.values()} | again, gone
+    kept = {e.datum for e in job.effects.values()}
+    return replaced - kept | effects.repeated(job), gone
 
 
 def _seal(round: Round, job: Job, edit: Edit) -> None:
@@ -135,19 +159,20 @@ def _open_commit(job: Job) -> commits.CommitRow:
 
 
 def _count(job: Job) -> None:
-    hows = [effect.how for effect in job.effects.values()]
-    job.processed = hows.count("run")
-    job.failed = hows.count("failed")
-    job.recovered = hows.count("recovered")
+    counts = effects.tally(job)
+    job.processed = counts.get("run", 0)
+    job.failed = counts.get("failed", 0)
+    job.recovered = counts.get("recovered", 0)
     job.skipped = job.total - job.processed - job.failed - job.recovered
 
 
-def _why_failed(round: Round, job: Job, failed: list[Effect]) -> str:
-    row = round.rows.one("datum_by_num", num=failed[0].datum)
-    waiting = round.datums.get(failed[0].datum)
+def _why_failed(round: Round, job: Job, first: Effect) -> str:
+    row = round.rows.one("datum_by_num", num=first.datum)
+    waiting = round.datums.get(first.datum)
     reason = waiting.reason if waiting is not None else row[11] if row is not None else ""
-    paths = failed[0].order.replace("\0", " x ")
-    return f"{len(failed)} of {job.total} datums failed; the first, {paths}: {reason}"
+    paths = first.order.replace("\0", " x ")
+    failed = effects.tally(job)["failed"]
+    return f"{failed} of {job.total} datums failed; the first, {paths}: {reason}"
 
 
 def fail(round: Round, job: Job, state: str, reason: str) -> None:

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from vedette.decide.retry import backoff
 from vedette.model.events import Event
 from vedette.model.work import Result, Task
-from vedette.scheduling import expansion, readiness, tasks
+from vedette.scheduling import effects, expansion, readiness, tasks
 from vedette.scheduling.rounds import Round, encode
 from vedette.scheduling.running import Datum, Effect, Heap, Memory, Pipeline, Worker
 from vedette.versioning import contents
@@ -105,8 +105,9 @@ def _settle(
         how = "run" if own else "cached"
         if result.state != "success":
             how = result.state
-        order = job.effects[datum.ident].order
-        job.effects[datum.ident] = Effect(datum.num, order, how, outputs)
+        known = job.effects.get(datum.ident)
+        if known is not None:
+            effects.settle(round, job, datum.ident, Effect(datum.num, known.order, how, outputs))
         job.pending -= 1
         if own:
             job.download += result.download
@@ -299,5 +300,6 @@ def _lease(round: Round, hand: Worker, datum: Datum) -> Task:
     datum.state, datum.worker, datum.lease = "leased", hand.name, memory.next_lease
     memory.next_lease += 1
     hand.leases[datum.num] = datum.lease
-    round.dirty_datum(datum)
+    if not datum.fresh:  # a datum of a large job that has no row yet gets it when it ends
+        round.dirty_datum(datum)
     return tasks.task_of(round, datum)

@@ -7,6 +7,8 @@ the file is made again whenever one of them changes (ENGINE M1 to M3).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from vedette.decide import merge
@@ -40,19 +42,29 @@ class Merge:
         self._shared: set[str] = set()
         self._going: set[str] = set()
         self._removed: set[int] = set()
+        self._orders: dict[int, str] | None = None
         self.warnings: list[str] = []
 
     def remove(self, datums: set[int]) -> None:
         """Note the files of datums that have gone or are replaced."""
         self._removed = datums
-        pipeline = self._pipeline.id
         for datum in datums:
             self._going.update(self._edit.paths_of(datum))
-            if self._policy == "error":
-                continue
-            for (path,) in self._rows.all("parts_of_datum", pipeline=pipeline, datum=datum):
-                self._rows.run("drop_part", pipeline=pipeline, path=path, datum=datum)
-                self._shared.add(path)
+            if self._policy != "error":
+                self._unshare(datum)
+
+    def _unshare(self, datum: int) -> None:
+        pipeline = self._pipeline.id
+        for (path,) in self._rows.all("parts_of_datum", pipeline=pipeline, datum=datum):
+            self._rows.run("drop_part", pipeline=pipeline, path=path, datum=datum)
+            self._shared.add(path)
+
+    def take_away(self, datums: Iterable[int]) -> None:
+        """As `remove`, for more datums than fit into memory: their files go at once."""
+        for datum in datums:
+            self._edit.remove_datum(datum)
+            if self._policy != "error":
+                self._unshare(datum)
 
     def add(self, ident: bytes, effect: Effect) -> None:
         """Put what a datum wrote. Raises ClashError where it cannot be, before anything is put."""
@@ -113,9 +125,10 @@ class Merge:
             )  # fmt: skip
 
     def _order(self, datum: int) -> str:
-        for effect in self._job.effects.values():
-            if effect.datum == datum:
-                return effect.order
+        if self._orders is None:
+            self._orders = {e.datum: e.order for e in self._job.effects.values()}
+        if datum in self._orders:
+            return self._orders[datum]
         row = self._rows.one("datum_by_num", num=datum)
         if row is None:
             return ""

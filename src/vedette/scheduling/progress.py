@@ -6,7 +6,7 @@ as it goes without a worker.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from itertools import islice
 
 from vedette.scheduling import expansion, finishing, leasing
 from vedette.scheduling.rounds import Round
@@ -27,22 +27,26 @@ def advance(round: Round) -> None:
 
 
 def _expand(round: Round, pipeline: Pipeline) -> None:
-    """Expand, in order, the jobs that are not yet: those before them always are."""
-    jobs = pipeline.jobs
-    first = bisect_left(jobs, True, key=lambda job: not job.expanded)
-    for position in range(first, min(len(jobs), RUN_AHEAD)):
-        job = jobs[position]
-        base = _as_base(jobs[position - 1]) if position else pipeline.good
-        ready, fault = _inputs(round, job)
-        if fault:
-            if position == 0:
-                finishing.fail(round, job, "UNRUNNABLE", fault)
-                _expand(round, pipeline)
-            return
-        if not ready or not expansion.expand(round, job, base):
-            return
-        if pipeline.state == "CRASHING":
-            leasing.retry_now(round, pipeline)
+    """Expand, in order, the jobs that are not yet, those after a large one too."""
+    base = pipeline.good
+    for position, job in enumerate(list(islice(pipeline.jobs, RUN_AHEAD))):
+        if not job.expanded:
+            if job.expansion is None and not _ready(round, pipeline, job, position):
+                return
+            if not expansion.expand(round, job, base):
+                return
+            if pipeline.state == "CRASHING":
+                leasing.retry_now(round, pipeline)
+        base = _as_base(job)
+
+
+def _ready(round: Round, pipeline: Pipeline, job: Job, position: int) -> bool:
+    """Whether a job's inputs are there; the oldest of all ends here if they never will be."""
+    ready, fault = _inputs(round, job)
+    if fault and position == 0:
+        finishing.fail(round, job, "UNRUNNABLE", fault)
+        _expand(round, pipeline)
+    return ready
 
 
 def _as_base(job: Job) -> Base:

@@ -64,4 +64,5 @@ def drop(round: Round, datum: Datum) -> None:
     round.memory.datums.pop(datum.num, None)
     round.memory.by_key.pop(datum.key, None)
     datum.state = "dropped"
-    round.dirty_datum(datum)
+    if not datum.fresh or datum.num in round.datums:
+        round.dirty_datum(datum)

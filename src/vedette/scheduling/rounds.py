@@ -62,6 +62,7 @@ class Round:
     touched: set[str] = field(default_factory=set)
     jobs: dict[int, Job] = field(default_factory=dict)
     datums: dict[int, Datum] = field(default_factory=dict)
+    effects: list[dict[str, Any]] = field(default_factory=list)
     leased: dict[str, list[Task]] = field(default_factory=dict)
     moved: set[Branch] = field(default_factory=set)
     again: set[str] = field(default_factory=set)
@@ -105,23 +106,30 @@ class Round:
 
 def flush(round: Round) -> None:
     """Write the jobs and datums that the round touched."""
+    flush_datums(round)
     new_jobs = [_job_values(j) for j in round.jobs.values() if j.fresh]
     old_jobs = [_job_progress(j) for j in round.jobs.values() if not j.fresh]
     _many(round.rows, "add_job", new_jobs)
     _many(round.rows, "set_job", old_jobs)
-    new_datums = [_datum_values(d) for d in round.datums.values() if d.fresh]
-    old_datums = [_datum_progress(d) for d in round.datums.values() if not d.fresh]
-    _many(round.rows, "add_datum", new_datums)
-    _many(round.rows, "set_datum", old_datums)
     for job in round.jobs.values():
         job.fresh = False
         round.events.append(
             Event(kind="job", pipeline=job.pipeline.name, id=job.id, state=job.state)
         )
+    round.jobs.clear()
+
+
+def flush_datums(round: Round) -> None:
+    """Write the datums that the round touched so far, and what they are to large jobs."""
+    new_datums = [_datum_values(d) for d in round.datums.values() if d.fresh]
+    old_datums = [_datum_progress(d) for d in round.datums.values() if not d.fresh]
+    _many(round.rows, "add_datum", new_datums)
+    _many(round.rows, "set_datum", old_datums)
+    _many(round.rows, "add_job_datum", round.effects)
     for datum in round.datums.values():
         datum.fresh = False
-    round.jobs.clear()
     round.datums.clear()
+    round.effects.clear()
 
 
 def _many(rows: Rows, query: str, values: Sequence[dict[str, Any]]) -> None:

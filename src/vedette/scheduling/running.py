@@ -161,7 +161,10 @@ class Now(Protocol):
 class Job:
     """An unfinished job. `effects` by identity; `gone` identities left the inputs.
 
-    `base` is the job whose inputs this one was compared with, None for a full enumeration.
+    `base` is the job whose inputs this one was compared with, None for a full enumeration;
+    `change` is how many datums the job has more than that one. A job with many datums is
+    `spilled`: what has ended is in rows and in `tally` (`vedette.scheduling.effects`). `stale`:
+    it left such rows when it was expanded before.
     """
 
     num: int
@@ -194,6 +197,12 @@ class Job:
     effects: dict[bytes, Effect] = field(default_factory=dict)
     gone: set[bytes] = field(default_factory=set)
     forced: set[int] = field(default_factory=set)
+    again: set[int] = field(default_factory=set)
+    tally: dict[str, int] = field(default_factory=dict)
+    failure: Effect | None = None
+    change: int = 0
+    spilled: bool = False
+    stale: bool = False
     fresh: bool = True
     dirty: bool = True
 

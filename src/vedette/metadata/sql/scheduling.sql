@@ -146,7 +146,7 @@ SELECT num FROM cmt WHERE id = :id AND repo = :repo AND branch = :branch LIMIT 1
 
 -- name: datum_by_key
 -- description: the record of a content of a datum
-SELECT num, state, result, refs, tries, lost, prior, reason, inputs, job, version FROM datum
+SELECT num, state, result, refs, tries, lost, prior, reason, inputs, job, version, key FROM datum
 WHERE key = :key
 
 -- name: datum_by_num
@@ -157,7 +157,7 @@ FROM datum WHERE num = :num
 
 -- name: ident_succeeded
 -- description: whether a datum of this identity ever succeeded
-SELECT 1 FROM datum WHERE ident = :ident AND state = 'done' LIMIT 1
+SELECT ident FROM datum WHERE ident = :key AND state = 'done' LIMIT 1
 
 -- name: add_datum
 -- description: a new datum
