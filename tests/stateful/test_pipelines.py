@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.rig import Rig, pfs
 
 from vedette.model.files import Write
+from vedette.scheduling import bulk, effects, expansion
 from vedette.versioning import commits
 
 Tree = dict[str, bytes]
@@ -184,3 +187,33 @@ Platform.TestCase.settings = settings(
     max_examples=50, stateful_step_count=15, deadline=None, parent=settings.get_profile("local")
 )
 TestPlatform = Platform.TestCase
+
+
+SMALL = (
+    (effects, "SPILL", 0),
+    (expansion, "AHEAD", 2),
+    (expansion, "UNWRITTEN", 0),
+    (bulk, "PAGE", 2),
+)
+
+
+class LargeJobs(Platform):
+    """The same where every job is a large one: see `vedette.scheduling.effects`."""
+
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        self.limits = ExitStack()
+        for module, name, value in SMALL:
+            self.limits.enter_context(patch.object(module, name, value))
+        super().begin(data)
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "limits"):
+            self.limits.close()
+
+
+LargeJobs.TestCase.settings = settings(
+    max_examples=12, stateful_step_count=15, deadline=None, parent=settings.get_profile("local")
+)
+TestLargeJobs = LargeJobs.TestCase

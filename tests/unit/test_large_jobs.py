@@ -1,0 +1,226 @@
+"""Jobs with more datums than fit into memory, tried with limits small enough to watch."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from tests.rig import Rig, copy, path_of, pfs, rig
+
+from vedette.model.work import Task
+from vedette.scheduling import bulk, effects, expansion, jobs
+
+AHEAD = 4
+COUNT = 25
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """A rig for which three datums are many."""
+    monkeypatch.setattr(effects, "SPILL", 3)
+    monkeypatch.setattr(expansion, "AHEAD", AHEAD)
+    monkeypatch.setattr(expansion, "UNWRITTEN", 2)
+    monkeypatch.setattr(expansion, "BULK", 2)
+    monkeypatch.setattr(bulk, "PAGE", 2)
+    with rig(tmp_path) as started:
+        started.repo("images")
+        started.put("images", {f"/{n:02}": b"%d" % n for n in range(COUNT)})
+        yield started
+
+
+def outputs(numbers: range) -> dict[str, bytes]:
+    """What `copy` makes of the files of `made`."""
+    return {f"/{n:02}": b"images/%02d=%d" % (n, n) for n in numbers}
+
+
+def test_a_large_job_writes_what_a_small_one_would_and_counts_it(made: Rig) -> None:
+    made.pipeline("p", pfs("images", "/*"))
+    made.settle()
+    assert made.tree("p") == outputs(range(COUNT))
+    (job,) = made.jobs("p")
+    assert (job.state, job.total, job.processed, job.skipped) == ("SUCCESS", COUNT, COUNT, 0)
+
+
+def test_few_datums_of_a_large_job_are_in_memory_at_once(made: Rig) -> None:
+    seen = []
+
+    def look(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        memory = made.loop._memory
+        kept = [len(job.effects) for job in list(memory.pipelines["p"].jobs)]
+        seen.append((len(memory.datums), max(kept)))
+        return copy(task, inputs)
+
+    made.code["p"] = look
+    made.pipeline("p", pfs("images", "/*"))
+    made.settle()
+    assert len(seen) == COUNT
+    assert max(datums for datums, _ in seen) <= AHEAD + expansion._PAGE
+    assert max(kept for _, kept in seen) <= AHEAD + expansion._PAGE
+
+
+def test_what_goes_from_a_large_job_s_inputs_takes_its_output_along(made: Rig) -> None:
+    """ENGINE S1: here the removal itself is a large job."""
+    made.pipeline("p", pfs("images", "/*"))
+    made.settle()
+    made.put("images", {**{f"/{n:02}": None for n in range(10)}, "/99": b"99"})
+    made.settle()
+    assert made.tree("p") == {**outputs(range(10, COUNT)), "/99": b"images/99=99"}
+    assert made.jobs("p")[0].total == COUNT - 9
+    made.put("images", {f"/{n:02}": b"new" for n in range(10, 20)})
+    made.settle()
+    tree = made.tree("p")
+    assert tree["/12"] == b"images/12=new"
+    assert len(tree) == COUNT - 9
+
+
+def test_a_new_version_of_a_large_pipeline_replaces_its_members(made: Rig) -> None:
+    """ENGINE U1: a full enumeration with other datums than before."""
+    made.pipeline("p", pfs("images", "/*"))
+    made.settle()
+    made.put("images", {"/00": b"x"})
+    made.settle()
+    made.pipeline("p", pfs("images", "/1*"), update=True)
+    made.settle()
+    assert made.tree("p") == outputs(range(10, 20))
+    made.pipeline("p", pfs("images", "/*"), update=True, reprocess=True)
+    made.settle()
+    assert made.tree("p") == {**outputs(range(1, COUNT)), "/00": b"images/00=x"}
+    made.put("images", {"/00": None, "/13": None})
+    made.settle()
+    assert made.tree("p").keys() == {f"/{n:02}" for n in range(1, COUNT) if n != 13}
+
+
+def test_failures_of_a_large_job_are_counted_and_named(made: Rig) -> None:
+    """ENGINE R3, S4: the first failed datum is told; those that succeeded are not run again."""
+    made.put("images", {"/07": b"bad", "/21": b"bad"})
+    made.pipeline("p", pfs("images", "/*"))
+    made.settle()
+    (job,) = made.jobs("p")
+    assert (job.state, job.failed, job.processed) == ("FAILURE", 2, COUNT - 2)
+    assert job.reason == f"2 of {COUNT} datums failed; the first, /07: bad content"
+    made.put("images", {"/07": b"7", "/21": b"21"})
+    ran = len(made.ran)
+    made.settle()
+    assert made.tree("p") == outputs(range(COUNT))
+    assert len(made.ran) <= ran + 2
+    newest = made.jobs("p")[0]
+    assert (newest.total, newest.processed + newest.skipped) == (COUNT, COUNT)
+
+
+def test_failed_datums_of_a_large_job_are_left_out_where_the_spec_says_so(made: Rig) -> None:
+    """ENGINE R3: on_datum_failure: datum."""
+    made.put("images", {"/07": b"bad"})
+    made.pipeline("p", pfs("images", "/*"), on_datum_failure="datum")
+    made.settle()
+    assert made.tree("p").keys() == {f"/{n:02}" for n in range(COUNT) if n != 7}
+    (job,) = made.jobs("p")
+    assert (job.state, job.failed, job.processed) == ("SUCCESS", 1, COUNT - 1)
+
+
+@pytest.mark.parametrize("policy", ["job", "datum"])
+def test_two_datums_of_a_large_job_that_write_one_path_clash(made: Rig, policy: str) -> None:
+    """ENGINE M2."""
+
+    def same(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        return {"/same" if path_of(task) in ("/03", "/20") else path_of(task): b"x"}
+
+    made.code["p"] = same
+    made.pipeline("p", pfs("images", "/*"), on_datum_failure=policy)
+    made.settle()
+    (job,) = made.jobs("p")
+    if policy == "job":
+        assert job.state == "FAILURE"
+        assert "/same was written by two datums" in job.reason
+        assert "(/03) and" in job.reason
+        assert made.tree("p") == {}
+        return
+    assert (job.state, job.failed, job.processed) == ("SUCCESS", 1, COUNT - 1)
+    assert len(made.tree("p")) == COUNT - 1
+
+
+def test_files_that_many_datums_share_are_joined_in_the_order_of_datums(made: Rig) -> None:
+    """ENGINE M2: output_conflict concat, in a large job."""
+    made.code["p"] = lambda task, inputs: {"/all": path_of(task).encode()}
+    made.pipeline("p", pfs("images", "/*"), output_conflict="concat")
+    made.settle()
+    assert made.tree("p") == {"/all": b"".join(b"/%02d" % n for n in range(COUNT))}
+    made.put("images", {"/05": None})
+    made.settle()
+    assert made.tree("p") == {"/all": b"".join(b"/%02d" % n for n in range(COUNT) if n != 5)}
+
+
+def test_a_restart_in_the_middle_of_a_large_job_runs_no_datum_twice(made: Rig) -> None:
+    """ENGINE C1."""
+    half = threading.Event()
+
+    def slow(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        if path_of(task) == "/12":
+            half.set()
+        return copy(task, inputs)
+
+    made.code["p"] = slow
+    made.pipeline("p", pfs("images", "/*"))
+    assert half.wait(20)
+    made.end()
+    done = _ended(made)
+    made.begin()
+    made.settle()
+    assert made.tree("p") == outputs(range(COUNT))
+    (job,) = made.jobs("p")
+    assert (job.processed, job.skipped, job.total) == (COUNT, 0, COUNT)
+    again = [path for _, path in made.ran if [p for _, p in made.ran].count(path) > 1]
+    assert not done & set(again)
+
+
+def _ended(made: Rig) -> set[str]:
+    with made.store.read() as rows:
+        found = rows.all("job_results", job=1, after=0, limit=1000)
+    return {bulk.order_of(row[4]) for row in found}
+
+
+def test_a_small_job_is_not_kept_waiting_by_a_large_one_before_it(made: Rig) -> None:
+    """ENGINE T5: datums of successive jobs run at once, those of the small one first."""
+    state = SimpleNamespace(begun=threading.Event(), go=threading.Event())
+
+    def hold(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        state.begun.set()
+        assert state.go.wait(20)
+        return copy(task, inputs)
+
+    made.code["p"] = hold
+    made.pipeline("p", pfs("images", "/*"))
+    assert state.begun.wait(20)
+    made.put("images", {"/zz": b"now"})
+    state.go.set()
+    made.settle()
+    order = [path for name, path in made.ran if name == "p"]
+    assert order.index("/zz") < COUNT - AHEAD
+    assert len(order) == COUNT + 1
+    assert [job.total for job in made.jobs("p")] == [COUNT + 1, COUNT]
+
+
+def test_a_large_job_that_is_stopped_leaves_nothing_behind(made: Rig) -> None:
+    """ENGINE U5."""
+    begun, go = threading.Event(), threading.Event()
+
+    def hold(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        if path_of(task) == "/08":
+            begun.set()
+            assert go.wait(20)
+        return copy(task, inputs)
+
+    made.code["p"] = hold
+    made.pipeline("p", pfs("images", "/*"))
+    assert begun.wait(20)
+    (job,) = made.jobs("p")
+    made.loop.submit(lambda tx: jobs.stop(tx, job.id)).result()
+    go.set()
+    made.settle()
+    assert made.jobs("p")[0].state == "KILLED"
+    made.put("images", {"/00": b"other"})
+    made.settle()
+    assert made.tree("p") == {**outputs(range(1, COUNT)), "/00": b"images/00=other"}
+    assert not made.loop._memory.datums
