@@ -13,12 +13,20 @@ import msgspec
 from vedette.model.ids import CacheKey, DatumId, cache_key, datum_id
 from vedette.model.pipeline import PipelineSpec
 
+_SORTED = 16
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def identity(pipeline: str, parts: Sequence[tuple[str, str, str, str]]) -> DatumId:
     """The id of a datum from its (input name, repo, branch, path) parts, left to right."""
     return datum_id(_encode(("datum", pipeline, parts)))
+
+
+def order(paths: Sequence[str]) -> str:
+    """What sorts the datums of a job: their matches, of a large group the first."""
+    if len(paths) <= _SORTED:
+        return "\0".join(paths)
+    return "\0".join((*paths[:_SORTED], f"{len(paths) - _SORTED} more"))
 
 
 def key(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from vedette.scheduling import clocks, finishing, planning, readiness, recovery
+from vedette.scheduling import clocks, finishing, lookup, planning, readiness, recovery
 from vedette.scheduling.intents import (
     BranchMoved,
     DatumRestarted,
@@ -53,6 +53,7 @@ def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
     pipeline = recovery.make(round.rows, row, runtimes)
     memory.pipelines[name] = pipeline
     recovery.sort(memory)
+    lookup.prune(round.rows, memory)
     if pipeline.elsewhere:
         round.rows.run(
             "set_pipeline_state", id=pipeline.id, state="CRASHING", reason=pipeline.reason
@@ -80,6 +81,7 @@ def _deleted(round: Round, name: str) -> None:
         return
     _forget(round, pipeline)
     recovery.sort(memory)
+    lookup.prune(round.rows, memory)
     memory.planned.pop(pipeline.output, None)
     for leaf in pipeline.leaves:
         if not any(leaf.branch == o.branch for p in memory.order for o in p.leaves):

@@ -82,3 +82,4 @@ def forget(job: Job) -> None:
     job.effects, job.gone, job.again, job.tally = {}, set(), set(), {}
     job.pending, job.change = 0, 0
     job.spilled, job.failure = False, None
+    job.seen = set()

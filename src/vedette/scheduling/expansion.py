@@ -7,17 +7,17 @@ that one fails, the job is expanded again from the newest that succeeded (ENGINE
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
+from itertools import chain, islice
 
 import msgspec
 
 from vedette.decide import expand as combinations
 from vedette.decide import skip
-from vedette.decide.expand import Combination, Item
+from vedette.decide.tree import Combination, Item, Steps
 from vedette.metadata.store import Row
 from vedette.model.ids import CacheKey
-from vedette.scheduling import effects, matches, readiness
+from vedette.scheduling import effects, lookup, matches, readiness
 from vedette.scheduling.rounds import Round, encode, flush_datums
 from vedette.scheduling.running import Base, Datum, Effect, Job, Match, Pipeline
 
@@ -60,12 +60,12 @@ def expand(round: Round, job: Job, base: Base | None) -> bool:
         if round.budget <= 0:
             round.again.add(job.pipeline.name)
             return False
-        page = list(islice(expansion, min(_PAGE, round.budget)))
-        round.budget -= len(page)
-        if not page:
+        steps = list(islice(expansion, min(_PAGE, round.budget)))
+        round.budget -= len(steps)
+        if not steps:
             _found(round, job)
             return True
-        _apply(round, job, page)
+        _apply(round, job, [step for step in steps if step is not None])
         job.state = "RUNNING" if job.pending else job.state
     return True
 
@@ -100,19 +100,14 @@ def _begin(round: Round, job: Job, base: Base | None) -> None:
     round.dirty_job(job)
 
 
-def _full(job: Job, now: Now) -> Iterator[Combination]:
-    pipeline = job.pipeline
-    if pipeline.spec.reprocess_every_job:
+def _full(job: Job, now: Now) -> Steps:
+    if job.pipeline.spec.reprocess_every_job:
         job.salt = now.round.tx.new_id().encode()
-
-    def every(leaf: int) -> Iterator[Item]:
-        commit = now.round.commits.get(now.round.rows, job.inputs[leaf])
-        return matches.every(lambda: now.round.rows, pipeline.leaves[leaf], commit, False)
-
-    return combinations.everything(pipeline.node, every)
+    selected = lookup.InJob(job, now, before=False)
+    return chain(selected.prepare(), combinations.everything(job.pipeline.node, selected))
 
 
-def _difference(round: Round, job: Job, base: Base | None, now: Now) -> Iterator[Combination]:
+def _difference(round: Round, job: Job, base: Base | None, now: Now) -> Steps:
     assert base is not None
     pipeline = job.pipeline
     if pipeline.spec.reprocess_every_job:
@@ -128,12 +123,8 @@ def _difference(round: Round, job: Job, base: Base | None, now: Now) -> Iterator
         deltas.append(matches.delta(rows, leaf, before, after))
         if leaf.reference:
             job.forced.update(_failed_members(round, pipeline))
-
-    def every(leaf: int) -> Iterator[Item]:
-        commit = now.round.commits.get(now.round.rows, job.inputs[leaf])
-        return matches.every(lambda: now.round.rows, pipeline.leaves[leaf], commit, True)
-
-    return combinations.changed(pipeline.node, deltas, every)
+    selected = lookup.InJob(job, now, before=True)
+    return chain(selected.prepare(), combinations.changed(pipeline.node, deltas, selected))
 
 
 def _failed_members(round: Round, pipeline: Pipeline) -> list[int]:
@@ -144,11 +135,13 @@ def _failed_members(round: Round, pipeline: Pipeline) -> list[int]:
 
 def _apply(round: Round, job: Job, page: list[Combination]) -> None:
     wanted = []
-    before = job.change
+    before, repeats = job.change, job.pipeline.repeats
     for combination in page:
         ident = _identity(job, combination)
-        known = all(item.before for item in combination)
-        if not all(item.after for item in combination):
+        known = combinations.is_before(combination)
+        if repeats and _is_repeated(job, ident, combination):
+            continue
+        if not combinations.is_after(combination):
             if known:
                 job.gone.add(ident)
                 job.change -= 1
@@ -164,6 +157,19 @@ def _apply(round: Round, job: Job, page: list[Combination]) -> None:
     prior = {row[0] for row in _many(round, "ident_succeeded", "idents_succeeded", new)}
     for ident, key, combination in wanted:
         _need(round, job, ident, key, combination, found.get(key), ident in prior)
+
+
+def _is_repeated(job: Job, ident: bytes, combination: Combination) -> bool:
+    """Whether another child of a union has given this datum already (ENGINE D2)."""
+    if ident not in job.seen:
+        job.seen.add(ident)
+        return False
+    if ident in job.gone and combinations.is_after(combination):
+        # For the other child it has gone, for this one it is there.
+        job.gone.discard(ident)
+        job.change += int(combinations.is_before(combination))
+        return False
+    return True
 
 
 def _many(round: Round, one: str, many: str, keys: Sequence[bytes]) -> list[Row]:
@@ -212,7 +218,7 @@ def _need(
 
     `row` is what is known of its content, `prior` whether its identity ever succeeded.
     """
-    order = "\0".join(item.path for item in combination)
+    order = skip.order([item.path for item in combination])
     waiting = round.memory.by_key.get(key)
     if waiting is not None:
         _wait(job, waiting, order, "")
@@ -299,7 +305,7 @@ def _force(round: Round, job: Job) -> None:
         matched = msgspec.msgpack.decode(
             row[12], type=tuple[tuple[int, str, bytes | None, int], ...]
         )
-        order = "\0".join(match[1] for match in matched)
+        order = skip.order([match[1] for match in matched])
         if waiting is not None:
             _wait(job, waiting, order, "")
             continue

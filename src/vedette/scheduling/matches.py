@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 
 from blake3 import blake3
 
-from vedette.decide.expand import Item
+from vedette.decide.tree import By, Item
 from vedette.metadata.store import Rows
+from vedette.model.glob import expand_key
 from vedette.scheduling.running import Leaf
 from vedette.versioning import diff, files
 from vedette.versioning.commits import CommitRow
+from vedette.versioning.stretches import Chain, anything, lookup
 
 _TREE = "vedette 2026-11 content of a directory"
 _PAGE = 1000
@@ -94,6 +96,24 @@ def _one(rows: Rows, leaf: Leaf, commit: CommitRow, path: str, before: bool) -> 
                    size=file.size)  # fmt: skip
     elif path == "/" or files.exists_below(rows, commit, path):
         yield Item(leaf=leaf.index, path=path, before=before, after=True)
+
+
+def at(rows: Rows, here: Chain, leaf: Leaf, path: str, before: bool) -> Item | None:
+    """The match of a leaf at a path that its glob matches; None if there is nothing."""
+    file = lookup(rows, here, path)
+    if file is not None:
+        return Item(leaf=leaf.index, path=path, before=before, after=True, object=file.object,
+                    size=file.size)  # fmt: skip
+    if leaf.glob.files_only or anything(rows, here, path + "/", path + "0") is None:
+        return None
+    return Item(leaf=leaf.index, path=path, before=before, after=True)
+
+
+def key(leaf: Leaf, by: By, path: str) -> str:
+    """The key of a match, by its template (ENGINE G6)."""
+    captures = leaf.glob.match(path)
+    assert captures is not None, "only matches have keys"
+    return expand_key(leaf.keys[by], captures)
 
 
 def tree_hash(rows: Rows, commit: CommitRow, path: str) -> bytes:

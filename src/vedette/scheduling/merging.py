@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from vedette.decide import merge
+from vedette.decide import merge, skip
 from vedette.decide.merge import Contribution
 from vedette.model.errors import PathConflict
 from vedette.model.ids import ObjectId
@@ -132,7 +132,8 @@ class Merge:
         row = self._rows.one("datum_by_num", num=datum)
         if row is None:
             return ""
-        return "\0".join(match[1] for match in msgspec.msgpack.decode(row[12]))
+        paths: list[str] = [match[1] for match in msgspec.msgpack.decode(row[12])]
+        return skip.order(paths)
 
     def _share(self, path: str, effect: Effect, name: bytes, size: int) -> None:
         self._shared.add(path)

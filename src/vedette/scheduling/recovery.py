@@ -7,9 +7,10 @@ from typing import Protocol
 import msgspec
 
 from vedette.decide import expand, order, skip
+from vedette.decide.tree import By
 from vedette.metadata.store import Row, Rows
 from vedette.model.glob import compile_glob
-from vedette.model.inputs import Pfs, leaves
+from vedette.model.inputs import Cron, Pfs, leaves
 from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Pool
 from vedette.scheduling import clocks
@@ -68,7 +69,7 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
         found.append(
             Leaf(
                 index, leaf.name, leaf.repo, branch, compile_glob(leaf.glob),
-                isinstance(leaf, Pfs) and leaf.reference,
+                isinstance(leaf, Pfs) and leaf.reference, _keys(leaf),
             )
         )  # fmt: skip
     pipeline = Pipeline(
@@ -89,6 +90,14 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
         inputs = tuple(msgspec.msgpack.decode(good[2]))
         pipeline.good = Base(good[0], good[1], inputs, good[3])
     return pipeline
+
+
+def _keys(leaf: Pfs | Cron) -> dict[By, str]:
+    """The templates of the keys that a leaf's matches have."""
+    if not isinstance(leaf, Pfs):
+        return {}
+    given: dict[By, str] = {"join": leaf.join_on, "group": leaf.group_by}
+    return {by: template for by, template in given.items() if template}
 
 
 def sort(memory: Memory) -> None:

@@ -8,11 +8,10 @@ at the end of the round, once, in their final state.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from vedette.decide.expand import Combination, Node
+from vedette.decide.tree import By, Node, Steps
 from vedette.model.glob import Glob
 from vedette.model.pipeline import PipelineSpec
 from vedette.model.schedule import Schedule
@@ -27,7 +26,11 @@ Branch = tuple[int, str]
 
 @dataclass(slots=True)
 class Leaf:
-    """One leaf of a pipeline's input tree. `glob` is None for a leaf that has none."""
+    """One leaf of a pipeline's input tree.
+
+    `keys` are the templates of its keys in joins and groups, `indexes` the numbers of the indexes
+    in which they are looked up, as far as they are known.
+    """
 
     index: int
     name: str
@@ -35,6 +38,8 @@ class Leaf:
     branch: Branch
     glob: Glob
     reference: bool
+    keys: dict[By, str] = field(default_factory=dict)
+    indexes: dict[By, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -85,6 +90,11 @@ class Pipeline:
     depth: int = 0
     elsewhere: bool = False
     clocks: list[Clock] = field(default_factory=list)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether two leaves are the same input, so that both may give a datum (ENGINE D2)."""
+        return len({(leaf.name, leaf.branch) for leaf in self.leaves}) < len(self.leaves)
 
     @property
     def output(self) -> Branch:
@@ -191,11 +201,12 @@ class Job:
     pending: int = 0
     full: bool = False
     expanded: bool = False
-    expansion: Iterator[Combination] | None = None
+    expansion: Steps | None = None
     now: Now | None = None
     salt: bytes = b""
     effects: dict[bytes, Effect] = field(default_factory=dict)
     gone: set[bytes] = field(default_factory=set)
+    seen: set[bytes] = field(default_factory=set)
     forced: set[int] = field(default_factory=set)
     again: set[int] = field(default_factory=set)
     tally: dict[str, int] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from functools import partial
 from vedette.metadata.store import Rows
 from vedette.model.errors import NotFound
 from vedette.model.work import Code, Task, TaskFile, TaskInput
+from vedette.scheduling import matches
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Datum, Job, Leaf, Match, Pipeline
 from vedette.versioning import files
@@ -32,7 +33,11 @@ def _input(round: Round, datum: Datum, job: Job, match: Match) -> TaskInput:
         found: tuple[TaskFile, ...] = (TaskFile(match.path, match.object, match.size),)
     else:
         found = _files(round, commit, match.path)
-    return TaskInput(leaf.name, leaf.repo, leaf.branch[1], commit.id, match.path, found)
+    keys = {by: matches.key(leaf, by, match.path) for by in leaf.keys}
+    return TaskInput(
+        leaf.name, leaf.repo, leaf.branch[1], commit.id, match.path, found,
+        join_on=keys.get("join", ""), group_by=keys.get("group", ""),
+    )  # fmt: skip
 
 
 def _commit(round: Round, datum: Datum, job: Job, leaf: Leaf) -> CommitRow:
