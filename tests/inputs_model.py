@@ -7,6 +7,7 @@ leaf from left to right, the path that it matched, and the files there as a tupl
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import product
 
 from hypothesis import strategies as st
@@ -32,6 +33,11 @@ GLOBS = {
 
 FILES = ("/a-1", "/a-2", "/b-1", "/c-1", "/d/a-1", "/d/b-2", "/e/a-1", "/b/b-1")
 LETTERS = "abcdefgh"
+
+
+COMBINED: dict[str, Callable[[tuple[Input, ...]], Input]] = {
+    "join": Join, "group": Group, "cross": Cross, "union": Union,
+}  # fmt: skip
 
 
 def select(leaf: Pfs, tree: Tree) -> dict[str, Files]:
@@ -145,9 +151,7 @@ def inputs(draw: st.DrawFn, depth: int = 2) -> Input:
         children = tuple(
             node(left - 1, within) for _ in range(draw(st.integers(1, 3 if left > 1 else 2)))
         )
-        combined = {"join": Join, "group": Group, "cross": Cross, "union": Union}[kind]
-        made: Input = combined(children)
-        return made
+        return COMBINED[kind](children)
 
     return node(depth, frozenset())
 
