@@ -301,7 +301,7 @@ def test_what_has_no_meaning_is_accepted_with_a_warning_that_says_so() -> None:
     warnings = parse_spec(FULL).warnings
     said = {warning.split(": ")[0] for warning in warnings}
     assert {"autoscaling", "standby", "tolerations", "pod_spec", "max_queue_size"} <= said
-    assert {"resource_limits.memory", "input.cross[0].pfs.lazy", "job_timeout"} <= said
+    assert {"resource_limits.memory", "input.cross[0].pfs.lazy"} <= said
     assert all(len(warning.split(": ", 1)[1]) > 5 for warning in warnings)
 
 

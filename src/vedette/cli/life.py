@@ -2,10 +2,51 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from vedette.cli.session import connected
+from vedette.cli import shown
+from vedette.cli.session import connected, raw_option
 from vedette.client import Client
+from vedette.model.errors import Invalid
+
+
+@click.command("stop-pipeline")
+@click.argument("pipeline")
+@connected
+async def stop_pipeline(client: Client, pipeline: str) -> None:
+    """Start nothing more of a pipeline; what runs goes on to its end."""
+    await client.stop_pipeline(pipeline)
+
+
+@click.command("start-pipeline")
+@click.argument("pipeline")
+@connected
+async def start_pipeline(client: Client, pipeline: str) -> None:
+    """Let a stopped pipeline go on, with one job for the newest inputs."""
+    await client.start_pipeline(pipeline)
+
+
+@click.command("rerun-pipeline")
+@click.argument("pipeline")
+@click.option("--failed", is_flag=True, help="What stands failed; so it is without options.")
+@click.option("--all", "everything", is_flag=True, help="Every datum.")
+@click.option("--dry-run", is_flag=True, help="Only say what would run.")
+@raw_option
+@connected
+async def rerun_pipeline(
+    client: Client, pipeline: str, failed: bool, everything: bool, dry_run: bool, raw: bool
+) -> None:
+    """Run datums again: what failed, or everything."""
+    if failed and everything:
+        raise Invalid("use --failed or --all, not both")
+    plan = await client.rerun_pipeline(pipeline, everything=everything, dry_run=True)
+    print(plan.plan, file=sys.stdout if dry_run and not raw else sys.stderr)
+    if not dry_run:
+        plan = await client.rerun_pipeline(pipeline, everything=everything)
+    if raw:
+        shown.raw([plan])
 
 
 @click.command("run-cron")
@@ -15,3 +56,22 @@ async def run_cron(client: Client, pipeline: str) -> None:
     """Tick each cron input of a pipeline now, and print the commits."""
     for tick in await client.run_cron(pipeline):
         print(f"{tick.repo}@{tick.commit}:{tick.path}")
+
+
+@click.command("delete-all")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@connected
+async def delete_all(client: Client, yes: bool) -> None:
+    """Delete every pipeline and every repo. Tokens and secrets stay."""
+    pipelines, repos = await client.list_pipeline(), await client.list_repo()
+    names = ", ".join(repo.name for repo in repos[:8]) + (", ..." if len(repos) > 8 else "")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise Invalid("delete-all asks first, but nobody can answer: use --yes")
+        click.confirm(
+            f"Delete {len(pipelines)} pipelines and {len(repos)} repos ({names})?", abort=True
+        )
+    for pipeline in pipelines:
+        await client.delete_pipeline(pipeline.name, force=True)
+    for repo in await client.list_repo():
+        await client.delete_repo(repo.name, force=True)

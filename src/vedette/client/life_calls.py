@@ -5,12 +5,28 @@ from __future__ import annotations
 from vedette.client import life as at
 from vedette.client.transport import Transport
 from vedette.model import api
+from vedette.model.pipeline import PipelineInfo
 
 
 class LifeCalls:
     """One method for each operation of `vedette.client.life`."""
 
     transport: Transport
+
+    async def stop_pipeline(self, pipeline: str) -> PipelineInfo:
+        """Start nothing more of a pipeline; what runs goes on to its end."""
+        return await self.transport.call(at.STOP_PIPELINE, {"name": pipeline})
+
+    async def start_pipeline(self, pipeline: str) -> PipelineInfo:
+        """Let a stopped pipeline go on."""
+        return await self.transport.call(at.START_PIPELINE, {"name": pipeline})
+
+    async def rerun_pipeline(
+        self, pipeline: str, *, everything: bool = False, dry_run: bool = False
+    ) -> api.PipelinePlan:
+        """Run again what failed, or everything."""
+        query = {"all": everything, "dry_run": dry_run}
+        return await self.transport.call(at.RERUN_PIPELINE, {"name": pipeline}, query)
 
     async def run_cron(self, pipeline: str) -> list[api.Tick]:
         """Tick each cron input of a pipeline now."""

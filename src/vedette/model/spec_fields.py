@@ -64,7 +64,7 @@ SHAPES: dict[str, Shape] = {
         ),
         "datum_timeout": Field("duration", "How long one try of a datum may take"),
         "datum_tries": Field("count", "How often a datum is tried before it has failed"),
-        "job_timeout": Field("duration", "How long a job may take", ignored=_NOT_ENFORCED),
+        "job_timeout": Field("duration", "How long a job may take before it is KILLED"),
         "reprocess_spec": Field(
             "text", "every_job: skip nothing", choices=("until_success", "every_job")
         ),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from vedette.scheduling import clocks, finishing, lookup, planning, readiness, recovery
+from vedette.scheduling import clocks, expansion, finishing, lookup, planning, readiness, recovery
 from vedette.scheduling.intents import (
     BranchMoved,
     DatumRestarted,
+    FailedRerun,
     Intent,
     JobStopped,
     PipelineChanged,
     PipelineDeleted,
+    PipelineStarted,
+    PipelineStopped,
     RepoDeleted,
 )
 from vedette.scheduling.recovery import Runtimes
@@ -37,8 +40,31 @@ def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
         for branch in [key for key in round.memory.planned if key[0] == intent.repo]:
             del round.memory.planned[branch]
         round.commits.clear()
+        _bereave(round, intent.repo)
+    elif isinstance(intent, PipelineStopped):
+        _pause(round, intent.name)
+    elif isinstance(intent, PipelineStarted):
+        _resume(round, intent.name)
+    elif isinstance(intent, FailedRerun):
+        pipeline = round.memory.pipelines[intent.name]
+        planning.plan_pipeline(round, pipeline, forced=expansion.failed_members(round, pipeline))
     else:
         assert_never(intent)
+
+
+def _bereave(round: Round, repo: int) -> None:
+    """Those who read a repo that was deleted by force can work no more (U4)."""
+    for pipeline in round.memory.order:
+        gone = [leaf for leaf in pipeline.leaves if leaf.branch[0] == repo]
+        if not gone:
+            continue
+        reason = recovery.without(gone[0].repo)
+        for job in list(pipeline.jobs):
+            finishing.give_up(round, job, "KILLED", reason, now=True)
+        for leaf in gone:
+            leaf.branch = (recovery.GONE, leaf.branch[1])
+        pipeline.good = None
+        round.set_state(pipeline, "FAILURE", reason)
 
 
 def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
@@ -54,7 +80,10 @@ def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
     memory.pipelines[name] = pipeline
     recovery.sort(memory)
     lookup.prune(round.rows, memory)
-    if pipeline.elsewhere:
+    stopped = pipeline.state == "PAUSED"
+    if stopped:
+        pass
+    elif pipeline.elsewhere:
         round.rows.run(
             "set_pipeline_state", id=pipeline.id, state="CRASHING", reason=pipeline.reason
         )
@@ -68,10 +97,41 @@ def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
         if leaf.branch not in memory.planned and head is not None and head[0] is not None:
             memory.planned[leaf.branch] = head[0]
     round.moved.add(pipeline.output)
+    if stopped:
+        return
     if intent.history:
         planning.replay(round, pipeline, intent.history)
     else:
         planning.plan_pipeline(round, pipeline)
+
+
+def _pause(round: Round, name: str) -> None:
+    """What runs goes on to its end; what is queued stays queued, also over restarts (U3)."""
+    pipeline = round.memory.pipelines[name]
+    pipeline.failures, pipeline.retry_at, pipeline.probe = 0, 0, 0
+    readiness.withdraw(round.memory, pipeline)
+    round.set_state(pipeline, "PAUSED")
+
+
+def _resume(round: Round, name: str) -> None:
+    """Go on with what is unfinished; one job more if the newest inputs are not in it (U3)."""
+    memory, pipeline = round.memory, round.memory.pipelines[name]
+    if pipeline.elsewhere:
+        round.set_state(pipeline, "CRASHING", pipeline.problem)
+    else:
+        round.set_state(pipeline, "RUNNING")
+    readiness.push_all(memory, pipeline)
+    round.touch(pipeline)
+    last = pipeline.jobs[-1] if pipeline.jobs else pipeline.good
+    heads = [memory.planned.get(leaf.branch) for leaf in pipeline.leaves]
+    inputs = tuple(num for num in heads if num is not None)
+    if len(inputs) < len(heads):
+        return
+    if last is None or (last.version, last.inputs) != (pipeline.version, inputs):
+        newest = round.commits.get(round.rows, max(inputs))
+        planning.plan_pipeline(
+            round, pipeline, commit_id=planning.free_id(round, pipeline, newest.id)
+        )
 
 
 def _deleted(round: Round, name: str) -> None:
@@ -110,4 +170,4 @@ def _stopped(round: Round, num: int) -> None:
     for pipeline in round.memory.order:
         for job in list(pipeline.jobs):
             if job.num == num:
-                finishing.give_up(round, job, "KILLED", "stopped by stop-job")
+                finishing.give_up(round, job, "KILLED", "stopped by stop-job", now=True)

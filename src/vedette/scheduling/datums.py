@@ -70,8 +70,11 @@ def restart(tx: Transaction, number: int) -> None:
         raise NotFound(f"no datum {number}: list-datum JOB shows those of a job")
     if row[5] in ("queued", "leased"):
         raise Conflict(f"datum {number} has not ended yet", datum=number)
-    if tx.rows.one("pipeline_by_name", name=row[3]) is None:
+    owner = tx.rows.one("pipeline_by_name", name=row[3])
+    if owner is None:
         raise NotFound(f"pipeline {row[3]} of datum {number} no longer exists")
+    if owner[7] == "PAUSED":
+        raise Conflict(f"pipeline {row[3]} is stopped: start-pipeline {row[3]} first")
     intend(tx, DatumRestarted(row[3], number))
 
 

@@ -122,13 +122,13 @@ def _difference(round: Round, job: Job, base: Base | None, now: Now) -> Steps:
         before, after = round.commits.get(rows, old), round.commits.get(rows, new)
         deltas.append(matches.delta(rows, leaf, before, after))
         if leaf.reference:
-            job.forced.update(_failed_members(round, pipeline))
+            job.forced.update(failed_members(round, pipeline))
     selected = lookup.InJob(job, now, before=True)
     return chain(selected.prepare(), combinations.changed(pipeline.node, deltas, selected))
 
 
-def _failed_members(round: Round, pipeline: Pipeline) -> list[int]:
-    """Failed datums that a new reference input may mend (ENGINE R3)."""
+def failed_members(round: Round, pipeline: Pipeline) -> list[int]:
+    """Failed datums that a new reference input or `rerun-pipeline` may mend (ENGINE R3, U5)."""
     found = round.rows.all("failed_members", name=pipeline.name, pipeline=pipeline.id)
     return [num for num, _ident in found]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from vedette.model.events import Event
 from vedette.model.ids import CommitId
-from vedette.scheduling import bulk, effects, expansion, rounds
+from vedette.scheduling import bulk, effects, expansion, leasing, rounds
 from vedette.scheduling.merging import ClashError, Merge
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Base, Effect, Job, Pipeline
@@ -191,10 +191,40 @@ def fail(round: Round, job: Job, state: str, reason: str) -> None:
     round.touch_readers(pipeline.output)
 
 
-def give_up(round: Round, job: Job, state: str, reason: str) -> None:
-    """End a job that has not run to its end: its datums are no longer wanted for it."""
+def give_up(round: Round, job: Job, state: str, reason: str, *, now: bool = False) -> None:
+    """End a job that has not run to its end: its datums are no longer wanted for it.
+
+    `now`: those of them that run and that no other job needs are stopped; else they run to their
+    end, and their results may serve a later job.
+    """
+    running = [d for d in round.memory.datums.values() if d.state == "leased" and job in d.jobs]
     expansion.undo(round, job)
+    for datum in running:
+        if now and not datum.jobs:
+            leasing.revoke(round, datum)
     fail(round, job, state, reason)
+
+
+def overdue(round: Round) -> int | None:
+    """End the jobs that took longer than their `job_timeout`; when the next would (R5).
+
+    A job's time begins when it is expanded or, where later, when the job before it has ended. It
+    is KILLED, as in Pachyderm. While a pipeline is stopped nothing is overdue.
+    """
+    times = []
+    for pipeline in round.memory.order:
+        limit = pipeline.spec.job_timeout
+        while limit is not None and pipeline.jobs and pipeline.state != "PAUSED":
+            job = pipeline.jobs[0]
+            if job.started is None:
+                break
+            until = max(job.started, pipeline.turn) + int(limit * 1e6)
+            if until > round.now:
+                times.append(until)
+                break
+            give_up(round, job, "KILLED", f"it took longer than its job_timeout of {limit:g} s",
+                    now=True)  # fmt: skip
+    return min(times) if times else None
 
 
 def _replan(round: Round, pipeline: Pipeline) -> None:
@@ -208,7 +238,7 @@ def _replan(round: Round, pipeline: Pipeline) -> None:
 
 def _end(round: Round, job: Job, state: str) -> None:
     job.state = state
-    job.finished = round.now
+    job.finished = job.pipeline.turn = round.now
     round.memory.unfinished.discard(job.commit)
     if job in job.pipeline.jobs:
         job.pipeline.jobs.remove(job)

@@ -32,6 +32,24 @@ class PipelineDeleted(Struct, frozen=True):
     name: str
 
 
+class PipelineStopped(Struct, frozen=True):
+    """A pipeline shall start nothing more (ENGINE U3)."""
+
+    name: str
+
+
+class PipelineStarted(Struct, frozen=True):
+    """A stopped pipeline goes on (ENGINE U3)."""
+
+    name: str
+
+
+class FailedRerun(Struct, frozen=True):
+    """The datums of a pipeline that stand failed are to run again (ENGINE U5)."""
+
+    name: str
+
+
 class JobStopped(Struct, frozen=True):
     """A job is to end now (ENGINE U5)."""
 
@@ -59,7 +77,17 @@ class RepoDeleted(Struct, frozen=True):
     repo: int
 
 
-Intent = PipelineChanged | PipelineDeleted | JobStopped | DatumRestarted | BranchMoved | RepoDeleted
+Intent = (
+    PipelineChanged
+    | PipelineDeleted
+    | JobStopped
+    | DatumRestarted
+    | BranchMoved
+    | RepoDeleted
+    | PipelineStopped
+    | PipelineStarted
+    | FailedRerun
+)
 
 
 class SchedulingTransaction(Transaction):

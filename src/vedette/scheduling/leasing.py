@@ -76,7 +76,7 @@ def _ended(round: Round, datum: Datum, result: Result) -> None:
     """A datum has its result: success, failed or recovered."""
     pipeline = datum.pipeline
     pipeline.seconds += 0.2 * (result.seconds - pipeline.seconds)
-    if pipeline.state != "RUNNING":
+    if pipeline.state not in ("RUNNING", "PAUSED"):
         pipeline.failures, pipeline.retry_at, pipeline.probe = 0, 0, 0
         round.set_state(pipeline, "RUNNING")
     datum.result, datum.finished = result, round.now
@@ -154,6 +154,8 @@ def _crashed(round: Round, datum: Datum, result: Result) -> None:
     datum.newest_references = True
     counts = pipeline.probe == datum.num or pipeline.state != "CRASHING"
     requeue(round, datum)
+    if pipeline.state == "PAUSED":
+        return
     if counts:
         pipeline.failures += 1
         pipeline.retry_at = round.now + int(backoff(pipeline.failures, longest=30.0) * 1e6)
@@ -184,6 +186,14 @@ def give_back(round: Round, worker: str, leases: Collection[int]) -> None:
         datum = round.memory.datums.get(num)
         if datum is not None and datum.state == "leased" and datum.lease in leases:
             requeue(round, datum)
+
+
+def revoke(round: Round, datum: Datum) -> None:
+    """Nobody needs a datum that runs: its worker is told to stop it, and its answer is refused."""
+    hand = round.memory.workers.get(datum.worker)
+    if hand is not None and hand.leases.pop(datum.num, None) is not None:
+        hand.revoked = [*hand.revoked[-63:], datum.lease]
+    readiness.drop(round, datum)
 
 
 def release(round: Round, worker: str, reason: str, *, counts: bool = True) -> None:

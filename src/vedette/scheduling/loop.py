@@ -177,6 +177,11 @@ class Loop:
         known.seen = self._clock()
         return list(known.leases.values())
 
+    def revoked(self, worker: str) -> list[int]:
+        """Leases of a worker of this process whose datums nobody needs any more."""
+        known = self._memory.workers.get(worker)
+        return [] if known is None else known.revoked
+
     def watch_demand(self, callback: Callable[[dict[str, Demand]], None]) -> None:
         """Call back after each round with the demand for workers, in the loop's thread."""
         self._watchers.append(callback)

@@ -180,7 +180,7 @@ def readers(rows: Rows, repo: str) -> list[str]:
 
 def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool = False) -> None:
     """Delete a pipeline and its repo (ENGINE U4). Refused while another reads it."""
-    row = _row(tx.rows, name)
+    row = row_of(tx.rows, name)
     spec = stored_spec(row[9])
     gone = [name, *(leaf.repo for leaf in clocks.crons(spec) if not keep_repo)]
     others = sorted({o for repo in gone for o in readers(tx.rows, repo)} - {name})
@@ -206,10 +206,12 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
     if keep_repo:
         tx.rows.run("repo_becomes_user", id=row[2])
     else:
+        intend(tx, RepoDeleted(row[2]))
         repos.delete(tx, name)
 
 
-def _row(rows: Rows, name: str) -> Row:
+def row_of(rows: Rows, name: str) -> Row:
+    """A pipeline's row with its present document. Raises NotFound with the nearest name."""
     row = rows.one("pipeline_by_name", name=name)
     if row is None:
         names = [str(each[1]) for each in rows.all("pipelines")]
@@ -221,7 +223,7 @@ def _row(rows: Rows, name: str) -> Row:
 
 def spec_of(rows: Rows, name: str) -> PipelineSpec:
     """The present spec of a pipeline. Raises NotFound with the nearest name."""
-    return stored_spec(_row(rows, name)[9])
+    return stored_spec(row_of(rows, name)[9])
 
 
 def listing(rows: Rows) -> list[PipelineInfo]:
@@ -232,7 +234,7 @@ def listing(rows: Rows) -> list[PipelineInfo]:
 
 def inspect(rows: Rows, name: str) -> PipelineInfo:
     """One pipeline. Raises NotFound with the nearest name."""
-    return _info(rows, _row(rows, name), _counts(rows))
+    return _info(rows, row_of(rows, name), _counts(rows))
 
 
 def _counts(rows: Rows) -> dict[tuple[str, str], int]:

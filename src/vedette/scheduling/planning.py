@@ -60,6 +60,19 @@ def plan_pipeline(
     return job
 
 
+def free_id(round: Round, pipeline: Pipeline, commit_id: str) -> str:
+    """A commit's own global id, so that `flush` waits for what follows; a new one where the
+    pipeline, or one below it, has had a commit of that id."""
+    reached = {pipeline.output}
+    for other in round.memory.order:
+        if other is pipeline or any(leaf.branch in reached for leaf in other.leaves):
+            reached.add(other.output)
+    for repo, name in reached:
+        if round.rows.one("commit_of_branch_with_id", id=commit_id, repo=repo, branch=name):
+            return round.tx.new_id()
+    return commit_id
+
+
 def plan_move(round: Round, branch: Branch, num: int) -> None:
     """Make the jobs that follow when a branch is moved to a commit (ENGINE T6).
 

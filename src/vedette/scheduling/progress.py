@@ -28,6 +28,8 @@ def advance(round: Round) -> None:
 
 def _expand(round: Round, pipeline: Pipeline) -> None:
     """Expand, in order, the jobs that are not yet, those after a large one too."""
+    if pipeline.state == "PAUSED":
+        return
     base = pipeline.good
     for position, job in enumerate(list(islice(pipeline.jobs, RUN_AHEAD))):
         if not job.expanded:

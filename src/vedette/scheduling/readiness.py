@@ -12,7 +12,7 @@ from vedette.scheduling.running import Datum, Heap, Memory, Pipeline, Worker
 def push(memory: Memory, datum: Datum) -> None:
     """Offer a queued datum to the workers of its pipeline's pool."""
     pool = datum.pipeline.pool
-    if pool is not None:
+    if pool is not None and datum.pipeline.state != "PAUSED":
         heaps = memory.ready.setdefault(pool.key, {}).setdefault(datum.pipeline.name, {})
         heappush(heaps.setdefault(datum.hint, []), (datum.order, datum.num))
 
@@ -57,6 +57,12 @@ def push_all(memory: Memory, pipeline: Pipeline) -> None:
     for datum in memory.datums.values():
         if datum.pipeline is pipeline and datum.state == "queued":
             push(memory, datum)
+
+
+def withdraw(memory: Memory, pipeline: Pipeline) -> None:
+    """Offer nothing of a pipeline any more; `push_all` does so again."""
+    for heaps in memory.ready.values():
+        heaps.pop(pipeline.name, None)
 
 
 def drop(round: Round, datum: Datum) -> None:

@@ -16,7 +16,9 @@ from vedette.model.work import Pool
 from vedette.scheduling import clocks
 from vedette.scheduling.pipelines import read_spec
 from vedette.scheduling.running import Base, Branch, Job, Leaf, Memory, Pipeline
-from vedette.versioning import repos
+
+GONE = -1
+"""Stands for the number of a repo that was deleted by force."""
 
 
 class Runtimes(Protocol):
@@ -65,7 +67,7 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
     spec, _ = read_spec(msgspec.json.decode(row[9]))
     found = []
     for index, leaf in enumerate(leaves(spec.input)):
-        branch: Branch = (repos.get(rows, leaf.repo).id, leaf.branch)
+        branch: Branch = (_repo(rows, leaf.repo), leaf.branch)
         found.append(
             Leaf(
                 index, leaf.name, leaf.repo, branch, compile_glob(leaf.glob),
@@ -82,13 +84,18 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
         pipeline.pool = runtimes.pool_of(spec)
     else:
         # A host that knows the image may yet offer to run it: a pool that nobody here serves.
-        pipeline.state, pipeline.reason, pipeline.elsewhere = "CRASHING", problem, True
+        pipeline.problem, pipeline.elsewhere = problem, True
+        if pipeline.state != "PAUSED":
+            pipeline.state, pipeline.reason = "CRASHING", problem
         slots = max(1, spec.parallelism or 1)
         pipeline.pool = Pool(key=f"elsewhere:{spec.name}", kind="command", slots=slots)
-    good = rows.one("good_job", pipeline=pipeline.id)
-    if good is not None:
-        inputs = tuple(msgspec.msgpack.decode(good[2]))
-        pipeline.good = Base(good[0], good[1], inputs, good[3])
+    if spec.job_timeout is not None:
+        ended = rows.one("last_end", pipeline=pipeline.id)
+        pipeline.turn = (ended[0] if ended else 0) or 0
+    gone = [leaf.repo for leaf in found if leaf.branch[0] == GONE]
+    if gone:
+        pipeline.state, pipeline.reason = "FAILURE", without(gone[0])
+    pipeline.good = _good(rows, pipeline.id)
     return pipeline
 
 
@@ -98,6 +105,27 @@ def _keys(leaf: Pfs | Cron) -> dict[By, str]:
         return {}
     given: dict[By, str] = {"join": leaf.join_on, "group": leaf.group_by}
     return {by: template for by, template in given.items() if template}
+
+
+def without(repo: str) -> str:
+    """Why a pipeline cannot work whose input was deleted by force."""
+    return f"its input repo {repo} was deleted: create it and update-pipeline, or delete-pipeline"
+
+
+def _repo(rows: Rows, name: str) -> int:
+    row = rows.one("repo_get", name=name)
+    return GONE if row is None else int(row[0])
+
+
+def _good(rows: Rows, pipeline: int) -> Base | None:
+    """What the next job is compared with; None where an input of that has been deleted."""
+    good = rows.one("good_job", pipeline=pipeline)
+    if good is None:
+        return None
+    inputs = tuple(msgspec.msgpack.decode(good[2]))
+    if any(rows.one("commit_get", num=num) is None for num in inputs):
+        return None
+    return Base(good[0], good[1], inputs, good[3])
 
 
 def sort(memory: Memory) -> None:

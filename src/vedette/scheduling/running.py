@@ -62,6 +62,8 @@ class Clock:
 class Pipeline:
     """A pipeline and its unfinished jobs, oldest first.
 
+    `problem` is why it cannot run here, `turn` when its oldest unfinished job became that
+    (microseconds).
     `good` is the newest job that succeeded. `seconds` is a running mean of what a datum takes.
     `retry_at` (microseconds) is when a crashing pipeline is tried again; `probe` the number of the
     one datum that tries. `elsewhere`: not in the server's own process, but perhaps on another host.
@@ -81,6 +83,7 @@ class Pipeline:
     state: str
     good: Base | None = None
     reason: str = ""
+    problem: str = ""
     pool: Pool | None = None
     jobs: deque[Job] = field(default_factory=deque)
     seconds: float = 0.1
@@ -90,6 +93,7 @@ class Pipeline:
     depth: int = 0
     elsewhere: bool = False
     clocks: list[Clock] = field(default_factory=list)
+    turn: int = 0
 
     @property
     def repeats(self) -> bool:
@@ -249,6 +253,7 @@ class Worker:
     leases: dict[int, int] = field(default_factory=dict)
     room: int = 0
     busy: float = 0.0
+    revoked: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -34,6 +34,9 @@ class Rounds(Protocol):
     def beat(self, worker: str) -> list[int] | None:
         """A worker says that it lives."""
 
+    def revoked(self, worker: str) -> list[int]:
+        """Leases whose datums nobody needs any more."""
+
     def code(self, key: str) -> Code:
         """The pipeline version that a task names."""
 
@@ -94,7 +97,7 @@ class LocalSource:
         """Say that the worker lives."""
         self._loop.beat(worker)
         future: Future[list[int]] = Future()
-        future.set_result([])
+        future.set_result(self._loop.revoked(worker))
         return future
 
     def release(self, worker: str, reason: str) -> Future[None]:

@@ -9,7 +9,7 @@ import msgspec
 from vedette.decide import cron, trigger
 from vedette.model.inputs import Trigger
 from vedette.model.schedule import parse_schedule
-from vedette.scheduling import clocks, planning
+from vedette.scheduling import clocks, finishing, planning
 from vedette.scheduling.leasing import LEASE
 from vedette.scheduling.rounds import Round
 from vedette.versioning.times import maybe, microseconds, moment
@@ -17,7 +17,7 @@ from vedette.versioning.times import maybe, microseconds, moment
 
 def due(round: Round) -> int | None:
     """Do what is due; when something is next (microseconds), or None."""
-    times = [_triggers(round), clocks.upcoming(round)]
+    times = [_triggers(round), clocks.upcoming(round), finishing.overdue(round)]
     for pipeline in round.memory.order:
         if pipeline.state == "CRASHING" and pipeline.jobs and pipeline.retry_at > round.now:
             times.append(pipeline.retry_at)

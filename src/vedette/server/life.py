@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from vedette.model.api import Tick
-from vedette.scheduling import clocks, pipelines
+from vedette.model.api import PipelinePlan, Tick
+from vedette.model.pipeline import PipelineInfo
+from vedette.scheduling import clocks, life, pipelines
 from vedette.server.call import Call
 from vedette.server.site import Site
+from vedette.versioning.transaction import Transaction
+
+
+async def stop_pipeline(site: Site, call: Call) -> PipelineInfo:
+    """Start nothing more of a pipeline (ENGINE U3)."""
+    return await site.write(lambda tx: life.stop(tx, call.params["name"]))
+
+
+async def start_pipeline(site: Site, call: Call) -> PipelineInfo:
+    """Let a stopped pipeline go on (ENGINE U3)."""
+    return await site.write(lambda tx: life.start(tx, call.params["name"]))
+
+
+async def rerun_pipeline(site: Site, call: Call) -> PipelinePlan:
+    """Run datums again (ENGINE U5)."""
+    name, query = call.params["name"], call.query
+    again = life.all_again if query.all else life.failed_again
+    if query.dry_run:
+        with site.read() as rows:
+            return PipelinePlan(plan=again(rows, name).told)
+
+    def work(tx: Transaction) -> PipelinePlan:
+        told = life.rerun(tx, again(tx.rows, name))
+        return PipelinePlan(pipeline=pipelines.inspect(tx.rows, name), plan=told)
+
+    return await site.write(work)
 
 
 async def run_cron(site: Site, call: Call) -> list[Tick]:
     """Tick each cron input of a pipeline now (ENGINE D6)."""
-    return await site.write(
-        lambda tx: clocks.by_hand(tx, pipelines.spec_of(tx.rows, call.params["name"]))
-    )
+    name = call.params["name"]
+    return await site.write(lambda tx: clocks.by_hand(tx, pipelines.spec_of(tx.rows, name)))

@@ -103,6 +103,10 @@ WHERE j.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE') ORDER BY j.num
 SELECT num, version, inputs, total, cmt FROM job
 WHERE pipeline = :pipeline AND state = 'SUCCESS' ORDER BY num DESC LIMIT 1
 
+-- name: last_end
+-- description: when a pipeline's newest job to end did so
+SELECT max(finished) FROM job WHERE pipeline = :pipeline
+
 -- name: job_of_commit
 -- description: the job that made a commit
 SELECT id FROM job WHERE cmt = :cmt

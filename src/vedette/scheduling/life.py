@@ -1,0 +1,84 @@
+"""Stopping, starting and running again (ENGINE U3, U5)."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from vedette.metadata.store import Row, Rows
+from vedette.model.errors import Conflict
+from vedette.model.pipeline import PipelineInfo
+from vedette.scheduling import pipelines
+from vedette.scheduling.intents import FailedRerun, PipelineStarted, PipelineStopped, intend
+from vedette.versioning.transaction import Transaction
+
+
+def stop(tx: Transaction, name: str) -> PipelineInfo:
+    """Start nothing more of a pipeline; what runs goes on to its end. Raises NotFound.
+
+    Its unfinished jobs stay unfinished, and its clocks stand still, until it is started.
+    """
+    row = pipelines.row_of(tx.rows, name)
+    if row[7] != "PAUSED":
+        tx.rows.run("set_pipeline_state", id=row[0], state="PAUSED", reason="")
+        intend(tx, PipelineStopped(name))
+    return pipelines.inspect(tx.rows, name)
+
+
+def start(tx: Transaction, name: str) -> PipelineInfo:
+    """Let a stopped pipeline go on, with one job for the newest inputs. Raises NotFound."""
+    row = pipelines.row_of(tx.rows, name)
+    if row[7] == "PAUSED":
+        tx.rows.run("set_pipeline_state", id=row[0], state="RUNNING", reason="")
+        intend(tx, PipelineStarted(name))
+    return pipelines.inspect(tx.rows, name)
+
+
+class Again(Struct, frozen=True, kw_only=True):
+    """What running a pipeline again will do: `told` in a sentence. Without `acts` it is nothing."""
+
+    pipeline: str
+    told: str
+    acts: bool = True
+    everything: bool = False
+
+
+def failed_again(rows: Rows, name: str) -> Again:
+    """Running the datums again that stand failed. Raises NotFound, Conflict for a stopped one."""
+    row = pipelines.row_of(rows, name)
+    refuse_stopped(row)
+    failed = len(rows.all("failed_members", name=name, pipeline=row[0]))
+    if failed:
+        told = f"pipeline {name}: {failed} run, because they failed before"
+        return Again(pipeline=name, told=told)
+    newest = rows.one("newest_job", pipeline=row[0])
+    if newest is None or newest[1] not in ("FAILURE", "KILLED", "UNRUNNABLE"):
+        told = f"pipeline {name}: 0 run, because none stands failed"
+        return Again(pipeline=name, told=told, acts=False)
+    told = f"pipeline {name}: what job {newest[0]} ({newest[1]}) did not do runs again"
+    return Again(pipeline=name, told=told)
+
+
+def all_again(rows: Rows, name: str) -> Again:
+    """Running every datum again, as a new version of the same spec. Raises as `failed_again`."""
+    row = pipelines.row_of(rows, name)
+    refuse_stopped(row)
+    document = msgspec.json.decode(row[9])
+    told = pipelines.plan(rows, document, update=True, reprocess=True)
+    return Again(pipeline=name, told=told, everything=True)
+
+
+def rerun(tx: Transaction, again: Again) -> str:
+    """Do so; what was told."""
+    if again.everything:
+        document = msgspec.json.decode(pipelines.row_of(tx.rows, again.pipeline)[9])
+        pipelines.create(tx, document, update=True, reprocess=True)
+    elif again.acts:
+        intend(tx, FailedRerun(again.pipeline))
+    return again.told
+
+
+def refuse_stopped(row: Row) -> None:
+    """Raise Conflict for a pipeline that would not run what is asked of it."""
+    if row[7] == "PAUSED":
+        raise Conflict(f"pipeline {row[1]} is stopped: start-pipeline {row[1]} first")
