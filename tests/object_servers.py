@@ -28,7 +28,7 @@ from vedette.objects.remote import RemoteObjects
 
 BIN = Path(sys.executable).parent
 PATIENCE = 120.0
-KEY, SECRET = "vedette-test", "a-secret-of-the-tests"
+KEY, SECRET = "AKOFTHETESTS", "a-secret-of-the-tests"
 _GRPC = 10_000
 """SeaweedFS listens for its own calls this far above each of its ports."""
 

@@ -22,14 +22,17 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `data` is where everything is kept. `listen` is HOST:PORT; port 0 takes a free one. `runtimes`
     is a file that says what image names mean here. `workers` bounds how many datums run at once;
-    None: as many as there are cores, 0: none in this process. `apps` holds a table of settings for
-    each application.
+    None: as many as there are cores, 0: none in this process. `objects` is s3://BUCKET/PREFIX when
+    objects are kept in a bucket; of what is read from there, `object_cache` bytes stay in `data`.
+    `apps` holds a table of settings for each application.
     """
 
     data: Path
     listen: str = DEFAULT_LISTEN
     runtimes: Path | None = None
     workers: int | None = None
+    objects: str = ""
+    object_cache: int = 4 << 30
     apps: dict[str, dict[str, Any]] = {}
 
 
@@ -42,11 +45,12 @@ def default_data(environ: Mapping[str, str] = os.environ) -> Path:
 def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of a server. `given` is what the command line said; None is not said.
 
-    The environment: VEDETTE_DATA, VEDETTE_LISTEN, VEDETTE_RUNTIMES, VEDETTE_WORKERS. The file:
+    The environment: VEDETTE_DATA, VEDETTE_LISTEN, VEDETTE_RUNTIMES, VEDETTE_WORKERS,
+    VEDETTE_OBJECTS, VEDETTE_OBJECT_CACHE. The file:
     `vedette.toml` in the data folder. Raises Invalid, naming the setting.
     """
     said: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    for key in ("data", "listen", "runtimes", "workers"):
+    for key in ("data", "listen", "runtimes", "workers", "objects", "object_cache"):
         word = environ.get(f"VEDETTE_{key.upper()}")
         if word:
             said.setdefault(key, word)
@@ -63,6 +67,10 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         raise Invalid(
             f"workers is {settings.workers}: use 1 to 1024, or 0 to leave the work to other hosts"
         )
+    if settings.objects and not settings.objects.startswith("s3://"):
+        raise Invalid(f"objects is {settings.objects!r}: use s3://BUCKET/PREFIX")
+    if settings.object_cache < 0:
+        raise Invalid(f"object_cache is {settings.object_cache}: use a number of bytes, 0 for none")
     return settings
 
 

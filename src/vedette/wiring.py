@@ -19,7 +19,7 @@ from uuid import uuid4
 import structlog
 from msgspec import structs
 
-from vedette import __version__
+from vedette import __version__, backends
 from vedette.client import Client
 from vedette.client.application import ENTRY_POINT_GROUP, Application
 from vedette.config import Settings, address_of
@@ -30,7 +30,6 @@ from vedette.launchers.processes import ProcessLauncher
 from vedette.metadata.sqlite import SqliteStore
 from vedette.model.errors import Conflict, Invalid, NoSpace
 from vedette.model.work import Pool
-from vedette.objects.local import LocalObjects
 from vedette.scheduling.loop import Loop
 from vedette.server import serving, tokens
 from vedette.server.local import LocalTransport
@@ -136,7 +135,7 @@ class Installation:
         self._socket = self._held.enter_context(serving.bound(*address_of(settings.listen)))
         store = SqliteStore(settings.data / "metadata.sqlite")
         self._held.callback(store.close)
-        objects = LocalObjects(settings.data)
+        objects = backends.open_objects(settings, store)
         self._held.callback(objects.close)
         known: dict[str, Any] = {}
         for app in self.apps:

@@ -23,13 +23,25 @@ _AT_ONCE = 130
               help="What image names mean on this host (TOML).")  # fmt: skip
 @click.option("--workers", type=int, metavar="N",
               help="Datums at once (as many as cores; 0: none here).")  # fmt: skip
+@click.option("--objects", metavar="s3://BUCKET/PREFIX",
+              help="Keep objects there (in the data folder).")  # fmt: skip
 def serve(
-    data: Path | None, listen: str | None, runtimes: Path | None, workers: int | None
+    data: Path | None,
+    listen: str | None,
+    runtimes: Path | None,
+    workers: int | None,
+    objects: str | None,
 ) -> None:
     """Run a server in the foreground, until Ctrl-C or SIGTERM."""
     telemetry.set_up_log()
     settings = config.load(
-        {"data": data, "listen": listen, "runtimes": runtimes, "workers": workers}
+        {
+            "data": data,
+            "listen": listen,
+            "runtimes": runtimes,
+            "workers": workers,
+            "objects": objects,
+        }
     )
     asyncio.run(_serve(settings))
 

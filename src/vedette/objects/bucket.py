@@ -75,24 +75,30 @@ class Bucket:
             self.endpoint += f":{split.port}"
         self._patience = patience
         self._gave_up = -_SULK
-        self._store = S3Store(
+        options = _options(environ, endpoint)
+        self._store = self._client(timeout, patience, options)
+        self._brisk = self._client(min(timeout, 3.0), 0.0, options)
+
+    def _client(self, timeout: float, patience: float, options: dict[str, Any]) -> S3Store:
+        """A client whose requests may take so long, and are tried again for so long."""
+        return S3Store(
             self.name,
             prefix=self.prefix or None,
             client_options={
-                "allow_http": split.scheme == "http",
+                "allow_http": str(options.get("endpoint", "")).startswith("http:"),
                 "timeout": timedelta(seconds=timeout),
                 "connect_timeout": timedelta(seconds=min(5.0, timeout)),
             },
             retry_config={
-                "max_retries": 3,
-                "retry_timeout": timedelta(seconds=max(patience, 0.001)),
+                "max_retries": 3 if patience else 0,
+                "retry_timeout": timedelta(seconds=max(patience, 1.0)),
                 "backoff": {
                     "init_backoff": timedelta(milliseconds=50),
                     "max_backoff": timedelta(seconds=1),
                     "base": 2,
                 },
             },
-            **_options(environ, endpoint),
+            **options,
         )
 
     def __str__(self) -> str:
@@ -101,7 +107,7 @@ class Bucket:
     def create(self, key: str, data: bytes) -> None:
         """Put bytes under a key that must be new. Raises Taken; a repeat of these bytes is none."""
         try:
-            self._call("write", key, lambda: self._put(key, data, "create"))
+            self._call("write", key, lambda s: _put(s, key, data, "create"))
         except Taken:
             # The answer to an earlier try may have been lost after the store had taken the bytes.
             if self._kept(key, len(data)) != data:
@@ -110,12 +116,12 @@ class Bucket:
     def put(self, key: str, path: Path, size: int) -> None:
         """Put a file under a key, in parts when it is large; `size` is checked afterwards."""
 
-        def once() -> None:
+        def once(store: S3Store) -> None:
             with path.open("rb") as file:
                 if size <= SINGLE_LIMIT:
-                    self._put(key, file.read(), "overwrite")
+                    _put(store, key, file.read(), "overwrite")
                 else:
-                    self._put_parts(key, file, size)
+                    _put_parts(store, key, file, size)
 
         self._call("write", key, once)
         found = self.look(key)
@@ -128,7 +134,7 @@ class Bucket:
     def look(self, key: str) -> Item | None:
         """Size and time of a key, None when it is not there."""
         try:
-            found = self._call("look at", key, lambda: obstore.head(self._store, key))
+            found = self._call("look at", key, lambda s: obstore.head(s, key))
         except Missing:
             return None
         return _item(found)
@@ -139,19 +145,19 @@ class Bucket:
             return b""
         options: Any = {"range": (first, end)}
         return self._call(
-            "read", key, lambda: bytes(obstore.get(self._store, key, options=options).bytes())
+            "read", key, lambda s: bytes(obstore.get(s, key, options=options).bytes())
         )
 
     def items(self, folder: str) -> Iterator[Item]:
         """Everything below a folder, in no order."""
-        found = self._call("list", folder, lambda: obstore.list(self._store, folder))
-        while page := self._call("list", folder, lambda: next(found, [])):
+        found = self._call("list", folder, lambda s: obstore.list(s, folder))
+        while page := self._call("list", folder, lambda _: next(found, [])):
             yield from map(_item, page)
 
     def remove(self, key: str) -> None:
         """Delete a key; one that is not there is not missed."""
         try:
-            self._call("delete", key, lambda: obstore.delete(self._store, key))
+            self._call("delete", key, lambda s: obstore.delete(s, key))
         except Missing:
             return
 
@@ -159,7 +165,7 @@ class Bucket:
         """An address at which anybody may GET or PUT a key for so long."""
         name: Any = method
         wait = timedelta(seconds=seconds)
-        return self._call("sign", key, lambda: obstore.sign(self._store, name, key, wait))
+        return obstore.sign(self._store, name, key, wait)
 
     def _kept(self, key: str, size: int) -> bytes:
         try:
@@ -167,21 +173,14 @@ class Bucket:
         except Missing:
             return b""
 
-    def _put(self, key: str, data: bytes, mode: str) -> None:
-        how: Any = mode
-        obstore.put(self._store, key, data, mode=how, use_multipart=False)
-
-    def _put_parts(self, key: str, file: BinaryIO, size: int) -> None:
-        part = max(SINGLE_LIMIT, -(-size // _PARTS))
-        obstore.put(self._store, key, file, use_multipart=True, chunk_size=part, max_concurrency=4)
-
-    def _call(self, verb: str, key: str, operation: Callable[[], _T]) -> _T:
+    def _call(self, verb: str, key: str, operation: Callable[[S3Store], _T]) -> _T:
         # One caller waits for a store that is away; those who come next are told at once.
-        lately = time.monotonic() - self._gave_up < _SULK
-        end, pause = time.monotonic() + (0.0 if lately else self._patience), 0.1
+        away = time.monotonic() - self._gave_up < _SULK
+        store = self._brisk if away else self._store
+        end, pause = time.monotonic() + (0.0 if away else self._patience), 0.1
         while True:
             try:
-                done = operation()
+                done = operation(store)
                 self._gave_up = -_SULK
                 return done
             except AlreadyExistsError:
@@ -191,7 +190,8 @@ class Bucket:
             if not again:
                 raise meaning
             if time.monotonic() + pause > end:
-                self._gave_up = time.monotonic()
+                if not away:
+                    self._gave_up = time.monotonic()
                 raise meaning
             time.sleep(pause)
             pause = min(2 * pause, 2.0)
@@ -219,6 +219,16 @@ class Bucket:
             return _full(what, code or status), False
         said = " ".join(each for each in (status, code) if each) or "no answer"
         return Unavailable(f"{what}: {said}: look at the object store, then try again"), True
+
+
+def _put(store: S3Store, key: str, data: bytes, mode: str) -> None:
+    how: Any = mode
+    obstore.put(store, key, data, mode=how, use_multipart=False)
+
+
+def _put_parts(store: S3Store, key: str, file: BinaryIO, size: int) -> None:
+    part = max(SINGLE_LIMIT, -(-size // _PARTS))
+    obstore.put(store, key, file, use_multipart=True, chunk_size=part, max_concurrency=4)
 
 
 def parse(address: str) -> tuple[str, str]:

@@ -52,6 +52,8 @@ class Cache:
 
     def read(self, key: str, first: int, count: int, size: int | None = None) -> bytes:
         """`count` bytes of a key from `first` on, fewer where it ends. `size`: of the key."""
+        if size is not None:
+            count = min(count, size - first)
         if count <= 0:
             return b""
         if self._limit <= 0:
@@ -141,10 +143,12 @@ class Cache:
         if size > self._limit:
             return
         with self._lock:
-            if name in self._sizes:
+            if name in self._writing:
                 return
             # Room first, and counted at once: the limit holds while several write.
-            self._sizes[name], self._total = size, self._total + size
+            self._total += size - self._sizes.pop(name, 0)
+            self._sizes[name] = size
+            self._trusted.discard(name)
             self._writing.add(name)
             gone = self._oldest(keep=name)
         for each in gone:

@@ -40,11 +40,16 @@ def check(bucket: Bucket) -> None:
         raise _broken(bucket, "what was deleted is still there")
 
 
-def claim(bucket: Bucket, installation: str) -> None:
+def claim(bucket: Bucket, installation: str, *, new: bool) -> None:
     """Make a place this installation's own, for good: collecting would delete another's objects.
 
-    Raises Conflict when it belongs to another one.
+    `new`: it may be a place that nobody has used. Raises Conflict when it is not ours.
     """
+    if not new and bucket.look(OWNER) is None:
+        raise Conflict(
+            f"{bucket} does not hold the objects of this data: name the place that does, "
+            "or copy everything from there to here"
+        )
     try:
         bucket.create(OWNER, installation.encode())
     except Taken:

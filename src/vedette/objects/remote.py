@@ -11,6 +11,7 @@ Reasons: docs/design/015-objects-in-a-bucket.md.
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ _EPOCH = 1_767_225_600_000
 """2026-01-01 UTC, in milliseconds since 1970."""
 _RANDOM_BITS = 22
 _CLOSED = "the object store is closed"
+_PACK = re.compile(r"packs/(\d{19})\.pack")
+_FILE = re.compile(r"objects/([0-9a-f]{2})/([0-9a-f]{62})")
 _PIECE = 8 * 1024 * 1024
 
 
@@ -59,13 +62,15 @@ class RemoteObjects:
         cache_size: int = CACHE_SIZE,
         staged_limit: int = STAGED_LIMIT,
     ) -> None:
-        self._bucket = bucket
+        self.bucket = bucket
         self._packed_limit, self._pack_size = packed_limit, pack_size
         self._staged_limit = staged_limit
         self._staging = Staging(folder / "staging")
         self._cache = Cache(folder / "cache", cache_size, bucket.read)
         self._pool = ThreadPoolExecutor(UPLOADS, thread_name_prefix="uploads")
         self._lock = threading.Lock()  # guards all below; held for a local write, never for a call
+        self._removed = threading.Condition(self._lock)
+        self._removing: set[str] = set()
         self._open: tuple[int, Staged] | None = None
         self._waiting: dict[str, Staged] = {}
         self._waiting_bytes = 0
@@ -132,7 +137,7 @@ class RemoteObjects:
         if len(data) != count:
             raise Corrupt(
                 f"object {object_id.hex()[:16]} has lost bytes: {len(data)} of {count} are in "
-                f"{self._bucket}/{key}; restore it from a backup or put the file again",
+                f"{self.bucket}/{key}; restore it from a backup or put the file again",
                 object=object_id.hex(),
             )
         if count < size:
@@ -151,7 +156,7 @@ class RemoteObjects:
         with self._lock:
             if key in self._waiting or (self._open and self._open[1].key == key):
                 return None
-        return Link(self._bucket.sign("GET", key, LINK_SECONDS), start, size)
+        return Link(self.bucket.sign("GET", key, LINK_SECONDS), start, size)
 
     def accept(self, object_id: ObjectId, size: int) -> str | None:
         """Where anybody can PUT an object for some minutes; see ObjectStore."""
@@ -160,33 +165,36 @@ class RemoteObjects:
         key = _key(object_id)
         with self._lock:
             self._usable()
-            self._recent[key] = time.monotonic()
-        return self._bucket.sign("PUT", key, LINK_SECONDS)
+            self._remember(key)
+            self._removed.wait_for(lambda: key not in self._removing)
+        return self.bucket.sign("PUT", key, LINK_SECONDS)
 
     def arrived(self, object_id: ObjectId, size: int) -> bool:
         """Whether an object that somebody else sent is there and whole; see ObjectStore."""
         key, hasher = _key(object_id), object_hasher()
-        found = self._bucket.look(key)
+        found = self.bucket.look(key)
         if found is None or found.size != size:
             return False
         for first in range(0, size, _PIECE):
-            hasher.update(self._bucket.read(key, first, min(first + _PIECE, size)))
+            hasher.update(self.bucket.read(key, first, min(first + _PIECE, size)))
         return hasher.digest() == object_id
 
     def holds(self, object_id: ObjectId, size: int, place: Place) -> bool:
         """Whether a key is there and long enough; see ObjectStore."""
         key, start, whole = _place(object_id, size, place)
-        found = self._bucket.look(key)
+        found = self.bucket.look(key)
         return found is not None and found.size >= start + size and whole in (None, found.size)
 
     def held(self) -> Iterator[Held]:
         """Every pack and every object under a key of its own; see ObjectStore."""
-        for item in self._bucket.items("packs/"):
-            number = int(item.key.removeprefix("packs/").removesuffix(".pack"))
-            yield Held(pack=number, size=item.size, changed=int(item.modified * 1e6))
-        for item in self._bucket.items("objects/"):
-            name = bytes.fromhex(item.key.removeprefix("objects/").replace("/", ""))
-            yield Held(id=ObjectId(name), size=item.size, changed=int(item.modified * 1e6))
+        for item in self.bucket.items("packs"):
+            if pack := _PACK.fullmatch(item.key):
+                changed = int(item.modified * 1e6)
+                yield Held(pack=int(pack[1]), size=item.size, changed=changed)
+        for item in self.bucket.items("objects"):
+            if file := _FILE.fullmatch(item.key):
+                name, changed = bytes.fromhex(file[1] + file[2]), int(item.modified * 1e6)
+                yield Held(id=ObjectId(name), size=item.size, changed=changed)
 
     def seal(self) -> None:
         """The next small object begins a new pack."""
@@ -202,26 +210,31 @@ class RemoteObjects:
         """
         key = _key(object_id)
         with self._lock:
-            if (
-                key in self._waiting
-                or time.monotonic() < self._recent.get(key, -1e9) + 2 * FRESH_SECONDS
-            ):
+            self._usable()
+            self._remember(None)
+            if key in self._waiting or key in self._recent:
                 return False
-        found = self._bucket.look(key)
-        if found is None:
+            self._removing.add(key)
+        try:
+            found = self.bucket.look(key)
+            if found is None:
+                return True
+            if found.modified > min(before / 1e6, time.time() - 2 * FRESH_SECONDS):
+                return False
+            self.bucket.remove(key)
+            self._cache.drop(key, 0, found.size)
             return True
-        if found.modified > min(before / 1e6, time.time() - 2 * FRESH_SECONDS):
-            return False
-        self._bucket.remove(key)
-        self._cache.drop(key, 0, found.size)
-        return True
+        finally:
+            with self._lock:
+                self._removing.discard(key)
+                self._removed.notify_all()
 
     def remove_pack(self, number: int) -> None:
         """Delete a pack's key; see ObjectStore."""
         key = _pack_key(number)
-        found = self._bucket.look(key)
+        found = self.bucket.look(key)
         if found is not None:
-            self._bucket.remove(key)
+            self.bucket.remove(key)
             self._cache.drop(key, 0, found.size)
 
     def close(self) -> None:
@@ -235,7 +248,7 @@ class RemoteObjects:
             self._usable()
             if self._waiting_bytes + len(data) > self._staged_limit:
                 raise Unavailable(
-                    f"{self._waiting_bytes} bytes wait for {self._bucket}, which does not take "
+                    f"{self._waiting_bytes} bytes wait for {self.bucket}, which does not take "
                     "them: look at the object store, then try again"
                 )
             if self._open is not None and self._open[1].size + len(data) > self._pack_size:
@@ -257,6 +270,7 @@ class RemoteObjects:
                 path.unlink()
                 return
             self._waiting[staged.key] = staged
+            self._remember(staged.key)
             self._waiting_bytes += size
             self._begin(staged)
 
@@ -274,26 +288,28 @@ class RemoteObjects:
     def _upload(self, staged: Staged) -> None:
         try:
             if staged.key.startswith("packs/"):
-                self._bucket.create(staged.key, staged.path.read_bytes())
+                self.bucket.create(staged.key, staged.path.read_bytes())
             elif not self._there(staged):
-                self._bucket.put(staged.key, staged.path, staged.size)
+                self.bucket.put(staged.key, staged.path, staged.size)
         except BaseException as error:
             staged.failed = True
             if isinstance(error, Taken):
                 raise Unavailable(
-                    f"{self._bucket}/{staged.key} is taken: nothing was accepted, try again"
+                    f"{self.bucket}/{staged.key} is taken: nothing was accepted, try again"
                 ) from None
             raise
         self._cache.keep(staged.key, staged.path)
         with self._lock:
-            self._recent[staged.key] = time.monotonic()
             del self._waiting[staged.key]
             self._waiting_bytes -= staged.size
         staged.path.unlink(missing_ok=True)
 
     def _there(self, staged: Staged) -> bool:
         """Whether the store has got a large object lately: then it is young enough to be kept."""
-        found = self._bucket.look(staged.key)
+        with self._removed:
+            # Bytes that arrive while the same are taken away would be gone with them.
+            self._removed.wait_for(lambda: staged.key not in self._removing)
+        found = self.bucket.look(staged.key)
         if found is None or found.size != staged.size:
             return False
         return found.modified > time.time() - FRESH_SECONDS
@@ -309,6 +325,15 @@ class RemoteObjects:
             if data is not None:
                 return data
         return self._cache.read(key, first, count, size)
+
+    def _remember(self, key: str | None) -> None:
+        """Know that a key was staged now; forget those of long ago. The lock is held."""
+        now = time.monotonic()
+        while self._recent and next(iter(self._recent.values())) < now - 2 * FRESH_SECONDS:
+            del self._recent[next(iter(self._recent))]
+        if key is not None:
+            self._recent.pop(key, None)
+            self._recent[key] = now
 
     def _usable(self) -> None:
         if self._closed:

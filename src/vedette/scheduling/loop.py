@@ -236,17 +236,21 @@ class Loop:
             self._reload()
         except Exception as second:  # noqa: BLE001 - a disk that fails may come back
             _log.error("memory not rebuilt", error=str(second))
-        if len(operations) > 1:
+        # A store that is away is not the fault of one of them: halves would wait for it again.
+        if len(operations) > 1 and not isinstance(error, Unavailable):
             middle = len(operations) // 2
             self._carry(operations[:middle])
             self._carry(operations[middle:])
-        elif operations and not operations[0].durable:
-            _settle(operations[0].future, None, error)
-        else:
+            return
+        for operation in operations:
+            if not operation.durable:
+                _settle(operation.future, None, error)
+        again = [operation for operation in operations if operation.durable]
+        if again or not operations:
             if not isinstance(error, VedetteError):  # what was foreseen is told by the line above
                 _log.error("round failed", exc_info=error)
             with self._wake:
-                self._inbox.operations.extendleft(operations)
+                self._inbox.operations.extendleft(reversed(again))
                 self._wake.wait(0.0 if self._stopping else 1.0)
             self._next = self._clock() + 1_000_000
 

@@ -1,0 +1,96 @@
+"""Which stores a server uses, as its settings say; and that they belong together.
+
+Rows name places of objects. With the wrong object store beside them everything would seem damaged,
+and a collector would delete what another installation needs, so both are refused at the start.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
+
+from vedette.config import Settings
+from vedette.metadata.store import MetadataStore
+from vedette.model.errors import Conflict, Invalid
+from vedette.objects.local import LocalObjects
+from vedette.objects.store import ObjectStore
+
+OBJECTS, INSTALLATION = "objects", "installation"
+"""Settings kept with the rows: the address of the objects, when they are in a bucket; an id."""
+
+
+def open_objects(
+    settings: Settings, store: MetadataStore, environ: Mapping[str, str] = os.environ
+) -> ObjectStore:
+    """The object store that the settings name, tried and bound to these rows.
+
+    Raises Conflict when the rows' objects are elsewhere or the place is another installation's,
+    Invalid when the store cannot be used, Unavailable when it does not answer.
+    """
+    with store.read() as rows:
+        found = rows.one("setting_get", name=OBJECTS)
+    kept = "" if found is None else str(found[0])
+    if not settings.objects:
+        if kept:
+            raise Conflict(f"the objects of this data are in {kept}: say --objects {kept}")
+        return LocalObjects(settings.data)
+    if not kept and holds_objects(settings.data):
+        raise Conflict(
+            f"the objects of this data are in {settings.data}: `vedette migrate-store --data "
+            f"{settings.data} --to-objects {settings.objects}` moves them, or leave out --objects"
+        )
+    return open_bucket(settings, installation(store), new=not kept, store=store, environ=environ)
+
+
+def open_bucket(
+    settings: Settings,
+    owner: str,
+    *,
+    new: bool,
+    store: MetadataStore | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> ObjectStore:
+    """The bucket that the settings name, for the installation with the id `owner`.
+
+    `new`: it may be a place that nobody has used. `store` is told the address once it is bound.
+    """
+    try:
+        from vedette.objects import check
+        from vedette.objects.bucket import Bucket
+        from vedette.objects.remote import RemoteObjects
+    except ImportError:
+        raise Invalid(
+            "objects in a bucket need another package: pip install 'vedette[s3]'"
+        ) from None
+    bucket = Bucket(settings.objects, environ)
+    check.check(bucket)
+    check.claim(bucket, owner, new=new)
+    if store is not None:
+        keep(store, OBJECTS, str(bucket))
+    return RemoteObjects(bucket, settings.data / "remote", cache_size=settings.object_cache)
+
+
+def installation(store: MetadataStore) -> str:
+    """The id of an installation: 32 hex digits, made when it is first asked for."""
+    with store.read() as rows:
+        found = rows.one("setting_get", name=INSTALLATION)
+    return str(found[0]) if found else keep(store, INSTALLATION, uuid4().hex)
+
+
+def keep(store: MetadataStore, name: str, value: str) -> str:
+    """Keep a word with the rows, unless it is there; the word."""
+    with store.read() as rows:
+        found = rows.one("setting_get", name=name)
+    if found is None or found[0] != value:
+        with store.write() as rows:
+            rows.run("setting_put", name=name, value=value)
+    return value
+
+
+def holds_objects(data: Path) -> bool:
+    """Whether a data folder has objects of its own."""
+    packs = (data / "packs").glob("*.pack")
+    files = (data / "objects").glob("[0-9a-f][0-9a-f]/*")
+    return any(pack.stat().st_size for pack in packs) or next(files, None) is not None
