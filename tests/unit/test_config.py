@@ -19,7 +19,7 @@ def test_the_nearest_word_counts(tmp_path: Path) -> None:
     assert config.load({"workers": 5}, environ).workers == 5
 
 
-@pytest.mark.parametrize("text", ["listen = 3", "lisen = 'x'", "workers = -1", "[", "workers = 'a'"])
+@pytest.mark.parametrize("text", ["listen = 3", "lisen = 'x'", "workers = -1", "[", "workers = a"])
 def test_a_setting_that_cannot_be_is_told_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / config.FILE).write_text(text)
     with pytest.raises(Invalid) as caught:
