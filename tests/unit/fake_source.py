@@ -75,6 +75,10 @@ class FakeSource:
         with self._changed:
             assert self._changed.wait_for(condition, seconds)
 
+    def waiting_for_tasks(self) -> bool:
+        """Whether there are tasks that nobody has taken."""
+        return bool(self._queue)
+
     def _hand_out(self) -> None:
         given: list[tuple[Future[list[Task]], list[Task]]] = []
         with self._changed:
@@ -148,8 +152,7 @@ def spec(name: str, *cmd: str, **fields: object) -> PipelineSpec:
     return PipelineSpec(
         name=name,
         transform=Transform(cmd=cmd, **inner),  # type: ignore[arg-type]
-        input=Pfs(name="images", repo="images", glob="/*"),
-        **fields,  # type: ignore[arg-type]
+        **{"input": Pfs(name="images", repo="images", glob="/*"), **fields},  # type: ignore[arg-type]
     )
 
 

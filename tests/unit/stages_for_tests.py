@@ -26,6 +26,20 @@ def nothing(datum: Datum) -> None:
     pass
 
 
+def pid(datum: Datum) -> None:
+    print(os.getpid())
+
+
+def hungry(datum: Datum) -> None:
+    print(len(bytearray(500 << 20)))
+
+
+def sizes(datum: Datum) -> None:
+    for file in datum.inputs["images"].files:
+        print(file.path, file.size, file.read())
+        datum.link("/same" + file.path, file)
+
+
 def fail_twice(datum: Datum) -> None:
     sys.stderr.write(f"attempt {datum.attempt}\n")
     if datum.attempt < 3:

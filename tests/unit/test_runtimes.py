@@ -16,7 +16,7 @@ from vedette.launchers.launcher import Launcher
 from vedette.launchers.processes import ProcessLauncher
 from vedette.launchers.runtimes import Runtimes, cores, load
 from vedette.model.errors import Invalid, Unavailable
-from vedette.model.pipeline import PipelineSpec
+from vedette.model.pipeline import Limits, PipelineSpec
 from vedette.model.runtime import Runtime
 from vedette.worker.agents import agent_for, sweep
 from vedette.worker.settings import Settings
@@ -120,6 +120,21 @@ def test_python_stages_of_one_pool_share_its_processes() -> None:
     assert (plot.key, plot.slots) == ("python:plot", 1)
     assert runtimes.pool_of(image("")).kind == "python"
     assert runtimes.pool_of(image("vedette/judge", network=True)).key == "python:vedette:network"
+
+
+def test_a_stage_whose_image_or_limits_differ_has_processes_of_its_own(tmp_path: Path) -> None:
+    """R5: what a process sees and may use is the same for all that it serves."""
+    file = tmp_path / "runtimes.toml"
+    file.write_text('["mine"]\nruntime = "python"\npool = "vedette"\nenv = { A = "1" }\n')
+    runtimes = load(file, KNOWN)
+    keys = [runtimes.pool_of(made).key for made in (
+        image("vedette/judge"), image("mine"),
+        image("vedette/judge", limits=Limits(memory=1 << 30)),
+        image("vedette/judge", limits=Limits(cpu=1)), image("mine", limits=Limits(cpu=1)),
+    )]  # fmt: skip
+    assert len(set(keys)) == 5
+    assert all(key == "python:vedette" or key.startswith("python:vedette:") for key in keys)
+    assert runtimes.pool_of(image("mine")).key == keys[1]
 
 
 def test_everything_else_is_a_command() -> None:

@@ -291,7 +291,7 @@ def test_what_comes_later_is_refused_by_name() -> None:
     later = unsupported(parse_spec(FULL).spec)
     words = {line.split(": ")[0].split(".")[-1] for line in later}
     assert words == {
-        "join", "group", "egress", "service", "spout", "s3_out", "s3", "datum_batching",
+        "join", "group", "egress", "service", "spout", "s3_out", "s3",
         "build", "incremental", "retain",
     }  # fmt: skip
     assert "input.cross[1].join: join inputs come with a later release" in later
@@ -301,7 +301,8 @@ def test_what_has_no_meaning_is_accepted_with_a_warning_that_says_so() -> None:
     warnings = parse_spec(FULL).warnings
     said = {warning.split(": ")[0] for warning in warnings}
     assert {"autoscaling", "standby", "tolerations", "pod_spec", "max_queue_size"} <= said
-    assert {"resource_limits.memory", "input.cross[0].pfs.lazy"} <= said
+    assert {"resource_limits.gpu", "resource_requests.memory"} <= said
+    assert not {"resource_limits.memory", "resource_limits.cpu", "transform.user"} & said
     assert all(len(warning.split(": ", 1)[1]) > 5 for warning in warnings)
 
 

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 from command_bench import ONE, OWN_IN_TMP, Bench, Inputs, bench_in, outputs, texts
+from tests.processes import keepers, kill
 
 from vedette.model.ids import object_id
-from vedette.model.pipeline import SecretMount
+from vedette.model.inputs import Pfs
+from vedette.model.pipeline import Limits, SecretMount
 from vedette.model.runtime import Runtime
+from vedette.worker import cgroups, fetching
+from vedette.worker.cgroups import Group
 
 
 @pytest.fixture
@@ -241,3 +245,118 @@ def test_surplus_workers_go_when_idle(bench: Bench) -> None:
     source.wait_until(lambda: set(source.released) == set(source.registered))
     assert set(source.released.values()) == {"idle"}
     assert bench.agent.live() == 0
+
+
+def test_c2_a_root_killed_while_idle_costs_no_try(bench: Bench) -> None:
+    """C2: the process that keeps /pfs dies between two datums."""
+    code = bench.code("true", datum_tries=1)
+    bench.run(code, ONE)
+    kill(keepers())
+    (result,) = bench.run(code, ONE)
+    assert (result.state, result.tries) == ("success", 1), result.reason
+
+
+def test_empty_files_are_names_without_content(bench: Bench) -> None:
+    """Spec fields: and a link to one stores the file itself, by reference."""
+    leaf = Pfs(name="images", repo="images", glob="/*", empty_files=True)
+    result = bench.sh("wc -c <$images; ln -s $images /pfs/out/x", input=leaf)
+    assert outputs(result, bench) == {"/x": b"picture"}
+    assert (texts(result), result.download) == (["0"], 0)
+
+
+def test_lazy_files_are_pipes_that_are_fetched_when_opened(bench: Bench) -> None:
+    """Spec fields: what is not opened is not fetched; what was is a plain file from then on."""
+    leaf = Pfs(name="images", repo="images", glob="/*", lazy=True)
+    files = {f"/d/{name}": name.encode() * 100_000 for name in "abc"}
+    result = bench.sh(
+        "cd /pfs/images/d; test -p a && test -p b && echo pipes; cat a | wc -c; head -c 1 b; "
+        "cmp a /pfs/images/d/a && test -f a && echo plain; ln -s $images/c /pfs/out/c; "
+        "ln -s /pfs/images /pfs/out/all",
+        {"images": ("/d", files)}, input=leaf,
+    )  # fmt: skip
+    assert texts(result) == ["pipes", "100000", "bplain"]
+    assert result.download == 200_000
+    all_of_it = {f"/all{path}": data for path, data in files.items()}
+    assert outputs(result, bench) == {"/c": files["/d/c"], **all_of_it}
+
+
+def test_a_lazy_file_that_cannot_be_had_fails_the_datum(bench: Bench) -> None:
+    leaf = Pfs(name="images", repo="images", glob="/*", lazy=True)
+    code = bench.code("/bin/sh", "-c", "cat $images", input=leaf, datum_tries=1)
+    task = bench.source.task(code, ONE)
+    bench.source.objects.clear()
+    bench.source.submit(task)
+    (result,) = bench.source.wait(1)
+    assert result.state == "failed"
+    assert "there is no object" in result.reason
+
+
+def test_more_lazy_files_than_pipes_come_as_plain_files(bench: Bench) -> None:
+    leaf = Pfs(name="images", repo="images", glob="/*", lazy=True)
+    files = {f"/d/{number:04}": b"x" for number in range(fetching.MAX_PIPES + 5)}
+    result = bench.sh("cat /pfs/images/d/* | wc -c", {"images": ("/d", files)}, input=leaf)
+    assert texts(result, "stdout") == [str(fetching.MAX_PIPES + 5)]
+    assert "lazy: the first 1,000 files" in texts(result, "system")[0]
+
+
+HUNGRY = 'python -c "x = bytearray(300 << 20); print(len(x))"'
+
+
+def test_a_datum_over_its_memory_fails_with_that_reason(bench: Bench) -> None:
+    """R5, C2: it uses up its tries."""
+    result = bench.sh(HUNGRY, limits=Limits(memory=64 << 20), datum_tries=2)
+    assert (result.state, result.tries) == ("failed", 2)
+    assert "67,108,864 bytes" in result.reason
+    assert "memory" in result.reason
+    assert bench.sh(HUNGRY, limits=Limits(memory=512 << 20)).state == "success"
+
+
+def test_memory_is_bounded_where_no_control_group_can_be_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R5: by the address space of each process."""
+    monkeypatch.setattr(cgroups, "_parents", lambda _: [])
+    result = bench.sh(HUNGRY, limits=Limits(memory=128 << 20))
+    assert result.state == "failed"
+    assert "at most 134,217,728 bytes of memory" in result.reason
+    assert bench.sh("echo fine", limits=Limits(memory=128 << 20)).state == "success"
+
+
+def test_processors_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R5: by a control group, or else by pinning; half a processor is half of one's time."""
+    spin = "python -c 'import time\nwhile time.process_time() < 0.4: pass'"
+    result = bench.sh(spin, limits=Limits(cpu=0.5))
+    bounded = Group(Limits(cpu=0.5))
+    try:
+        if bounded.cpu:
+            assert result.seconds > 0.6
+    finally:
+        bounded.close()
+    monkeypatch.setattr(cgroups, "_parents", lambda _: [])
+    pinned = bench.sh("nproc", limits=Limits(cpu=0.5))
+    assert texts(pinned) == ["1"]
+
+
+@pytest.mark.parametrize(("user", "seen"), [
+    ("", "0 0 root"), ("nobody", "65534 65534 nobody"), ("12345", "12345 12345 user12345"),
+    ("1234:77", "1234 77 user1234"),
+])  # fmt: skip
+def test_a_command_runs_as_the_user_that_the_spec_names(bench: Bench, user: str, seen: str) -> None:
+    """R5: it can read its inputs and write its outputs."""
+    script = "echo $(id -u) $(id -g) $(id -un); cp $images /pfs/out/x; cat /pfs/out/x; touch /tmp/y"
+    result = bench.sh(script, user=user)
+    assert outputs(result, bench) == {"/x": b"picture"}
+    assert texts(result) == [seen, "picture"]
+
+
+def test_an_unknown_user_is_a_crash_that_says_what_to_do(bench: Bench) -> None:
+    (result,) = bench.run(bench.code("true", user="no-such-user"), ONE)
+    assert result.state == "crash"
+    assert "no user 'no-such-user': give a number" in result.reason
+
+
+def test_the_working_folder_is_where_the_command_starts(bench: Bench) -> None:
+    """R5: it is made when the image has none."""
+    assert texts(bench.sh("pwd; touch here && ls", working_dir="/work/deep")) == [
+        "/work/deep", "here"
+    ]  # fmt: skip

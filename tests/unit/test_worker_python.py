@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fake_source import FakeSource, spec
+from tests.processes import below, keepers, kill
 
+from vedette.model.inputs import Pfs
+from vedette.model.pipeline import Limits
 from vedette.model.runtime import Runtime
 from vedette.model.work import Pool, Result
 from vedette.worker.python_agent import PythonAgent
@@ -137,6 +142,55 @@ def test_a_stage_that_dies_uses_up_tries_and_others_live(bench: Bench) -> None:
     assert "signal 9" in failed.reason
     assert "about to die" in texts(failed)
     assert len(by_state["success"]) + len(by_state["lost"]) == 3
+
+
+def test_a_process_killed_while_idle_costs_no_try(bench: Bench) -> None:
+    """C2: only a death during the datum counts."""
+    code = bench.code("pid", datum_tries=1)
+    (first,) = bench.run(code, b"a")
+    kill(keepers())
+    (second,) = bench.run(code, b"b")
+    assert (first.state, second.state, second.tries) == ("success", "success", 1), second.reason
+
+
+def test_a_datum_that_was_sent_but_not_begun_uses_no_try(bench: Bench) -> None:
+    """C2: the process is stopped, given a datum, and killed before it has read it."""
+    code = bench.code("pid", datum_tries=1)
+    bench.run(code, b"a")
+    for process in [pid for keeper in keepers() for pid in below(keeper)]:
+        os.kill(process, signal.SIGSTOP)
+    task = bench.source.task(code, {"images": ("/b", {"/b": b"b"})})
+    bench.source.submit(task)
+    bench.source.wait_until(lambda: not bench.source.waiting_for_tasks())
+    kill(keepers())
+    result = bench.source.wait(2)[1]
+    assert (result.datum, result.state, result.tries) == (task.datum, "success", 1), result.reason
+
+
+def test_a_python_stage_over_its_memory_fails_with_that_reason(bench: Bench) -> None:
+    """R5."""
+    code = bench.code("hungry", datum_tries=2, limits=Limits(memory=200 << 20))
+    (result,) = bench.run(code, b"x")
+    assert (result.state, result.tries) == ("failed", 2)
+    assert "memory" in result.reason.lower()
+
+
+def test_empty_files_are_names_without_content_in_a_stage(bench: Bench) -> None:
+    """Spec fields: and a link passes the file itself on."""
+    leaf = Pfs(name="images", repo="images", glob="/*", empty_files=True)
+    (result,) = bench.run(bench.code("sizes", input=leaf), b"content")
+    assert texts(result) == ["/0.jpg 0 b''"]
+    assert [(output.path, output.size) for output in result.outputs] == [("/same/0.jpg", 7)]
+
+
+def test_lazy_files_are_not_sent_ahead_to_a_stage(bench: Bench) -> None:
+    """Spec fields: only what is read is fetched."""
+    leaf = Pfs(name="images", repo="images", glob="/*", lazy=True)
+    before = bench.source.reads
+    bench.run(bench.code("nothing", input=leaf), b"content")
+    assert bench.source.reads == before
+    (read,) = bench.run(bench.code("upper", input=leaf), b"content")
+    assert (read.state, bench.source.reads) == ("success", before + 1)
 
 
 def test_a_datum_over_its_time_is_killed(bench: Bench) -> None:

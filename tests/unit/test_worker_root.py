@@ -104,7 +104,7 @@ def test_root_needs_no_user_namespace(bench: Bench, monkeypatch: pytest.MonkeyPa
     """R1: a container whose root may mount, but make no users."""
     if os.geteuid() != 0:
         pytest.skip("only root can do without a user namespace")
-    patched(monkeypatch, "root.enter_user_namespace = lambda: False")
+    patched(monkeypatch, "root.enter_user_namespace = lambda user, group: False")
     result = bench.sh(
         "cat $images; echo; grep CapEff /proc/self/status; ls /etc/shadow; ln -s $images /pfs/out/x"
     )

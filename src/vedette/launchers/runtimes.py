@@ -14,6 +14,7 @@ Without `[default]`, a spec without an image runs in the environment of the serv
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -78,13 +79,25 @@ class Runtimes:
         """The pool whose workers run this pipeline.
 
         Python stages of one `pool` share its warm processes, as many as there are cores; a stage
-        that may use the network has processes apart. Everything else runs as a command.
+        that may use the network has processes apart, and so have those whose image, user, working
+        folder or limits differ. Everything else runs as a command.
         """
         found = self.of(spec)
         if isinstance(found, Runtime) and found.runtime == "python" and stage_words(spec):
             key = f"python:{found.pool or 'shared'}" + (":network" if spec.network else "")
+            key += _apart(found, spec)
             return Pool(key=key, kind="python", slots=self._slots.get(found.pool, cores()))
         return Pool(key=f"command:{spec.name}", kind="command", slots=max(1, spec.parallelism or 1))
+
+
+def _apart(runtime: Runtime, spec: PipelineSpec) -> str:
+    """What sets the processes of a stage apart from others of its pool; "" for nothing."""
+    transform = spec.transform
+    own = (runtime.mount, runtime.env, runtime.path, runtime.working_dir, transform.user,
+           transform.working_dir, spec.limits.memory, spec.limits.cpu)  # fmt: skip
+    if not any(own):
+        return ""
+    return ":" + hashlib.sha256(msgspec.json.encode(own, order="sorted")).hexdigest()[:12]
 
 
 def cores() -> int:

@@ -39,6 +39,25 @@ class Transform(Struct, frozen=True, kw_only=True):
     datum_batching: bool = False
 
 
+class Limits(Struct, frozen=True, kw_only=True):
+    """What user code may use at most: bytes of `memory`, `cpu` processors. 0 is no limit."""
+
+    memory: int = 0
+    cpu: float = 0.0
+
+
+class DatumSet(Struct, frozen=True, kw_only=True):
+    """How much of a job a worker holds at once, at most; 0 is no bound.
+
+    `number` counts datums, `size_bytes` the bytes that they read; `per_worker` cuts a job into so
+    many portions for each worker.
+    """
+
+    number: int = 0
+    size_bytes: int = 0
+    per_worker: int = 0
+
+
 OutputConflict = Literal["error", "concat", "first", "last", "identical"]
 
 
@@ -63,6 +82,8 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
     on_datum_failure: Literal["job", "datum"] = "job"
     compat: Literal["", "1.x"] = ""
     network: bool = False
+    limits: Limits = Limits()
+    datum_set: DatumSet | None = None
     document: dict[str, Any] = {}
 
 

@@ -21,6 +21,7 @@ from vedette.model.paths import check_name
 from vedette.model.pipeline import OutputConflict, PipelineSpec, SecretMount, Transform
 from vedette.model.spec_fields import spec_fields
 from vedette.model.spec_input import InputReader, check_environment_name
+from vedette.model.spec_limits import check_limits, datum_set, limits
 from vedette.model.spec_read import Reading
 
 __all__ = ["ParsedSpec", "parse_documents", "parse_spec", "spec_fields", "unsupported"]
@@ -93,6 +94,7 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
     branch = words.get("output_branch") or "master"
     _check_name(reading, branch, "branch", "output_branch")
     code_change = _code_change(reading, words.get("reprocess"))
+    check_limits(reading, words)
     if reading.faults or tree is None:
         _refuse(name, reading.faults)
     spec = PipelineSpec(
@@ -111,6 +113,8 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
         on_datum_failure=words.get("on_datum_failure", "job"),
         compat="1.x" if words.get("compat") == "1.x" else "",
         network=words.get("network", False),
+        limits=limits(words),
+        datum_set=datum_set(words),
         document=document,
     )
     return ParsedSpec(spec, tuple(reading.warnings))

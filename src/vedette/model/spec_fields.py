@@ -36,6 +36,7 @@ Shape = dict[str, Field]
 _PLACING = "workers are placed by the server; this has no effect"
 _ALWAYS = "workers come with work and go without it, always; this has no effect"
 _NOT_ENFORCED = "kept, but not enforced yet"
+_REQUESTED = "what is requested is kept; only resource_limits (memory, cpu) are enforced here"
 _NO_PROJECTS = "there are no projects here; this has no effect"
 
 SHAPES: dict[str, Shape] = {
@@ -44,9 +45,9 @@ SHAPES: dict[str, Shape] = {
         "description": Field("text", "A sentence for people"),
         "transform": Field("object", "What runs for every datum", "transform"),
         "parallelism_spec": Field("object", "How many workers", "parallelism_spec"),
-        "resource_requests": Field("object", "What a worker needs", "resources"),
-        "resource_limits": Field("object", "What a worker may use at most", "resources"),
-        "resource_spec": Field("object", "1.x: what a worker needs", "resources"),
+        "resource_requests": Field("object", "What a worker needs", "requests"),
+        "resource_limits": Field("object", "What a worker may use at most", "limits"),
+        "resource_spec": Field("object", "1.x: what a worker needs", "requests"),
         "sidecar_resource_requests": Field("any", "For a container beside", ignored=_PLACING),
         "sidecar_resource_limits": Field("any", "For a container beside", ignored=_PLACING),
         "input": Field("object", "Which files make datums", "input"),
@@ -55,12 +56,10 @@ SHAPES: dict[str, Shape] = {
             "object", "Where outputs are copied to after a job", "egress", later="egress comes"
         ),
         "datum_set_spec": Field(
-            "object", "How many datums go to a worker at once", "datum_set_spec",
-            ignored="datums are handed out by time; this has no effect",
+            "object", "How much of a job a worker claims at once, at most", "datum_set_spec"
         ),
         "chunk_spec": Field(
-            "object", "1.x: how many datums go to a worker at once", "datum_set_spec",
-            ignored="datums are handed out by time; this has no effect",
+            "object", "1.x: how much of a job a worker claims at once, at most", "datum_set_spec"
         ),
         "datum_timeout": Field("duration", "How long one try of a datum may take"),
         "datum_tries": Field("count", "How often a datum is tried before it has failed"),
@@ -141,12 +140,10 @@ SHAPES: dict[str, Shape] = {
         "accept_return_code": Field("counts", "Exit codes that mean success, beside 0"),
         "err_cmd": Field("texts", "What runs after the last try; exit 0 means recovered"),
         "err_stdin": Field("texts", "Lines for err_cmd's standard input"),
-        "user": Field(
-            "text", "Who runs the command", ignored="it runs as the worker's own user"
-        ),
+        "user": Field("text", "Who runs the command: a name or a number of this host"),
         "working_dir": Field("text", "The directory that the command starts in"),
         "datum_batching": Field(
-            "flag", "One process serves many datums", later="datum_batching comes"
+            "flag", "One process serves many datums: it calls `pachctl next datum` for each"
         ),
         "dockerfile": Field("text", "Where the image is made", ignored="images are not built here"),
         "build": Field("any", "1.x: how the image is made", later="transform.build comes"),
@@ -166,9 +163,15 @@ SHAPES: dict[str, Shape] = {
         ),
         "strategy": Field("text", "Before 1.2", ignored="constant or nothing is enough"),
     },
-    "resources": {
-        "memory": Field("size", "Bytes of memory", ignored=_NOT_ENFORCED),
-        "cpu": Field("cpus", "Processors", ignored=_NOT_ENFORCED),
+    "requests": {
+        "memory": Field("size", "Bytes of memory", ignored=_REQUESTED),
+        "cpu": Field("cpus", "Processors", ignored=_REQUESTED),
+        "disk": Field("size", "Bytes of disk", ignored=_REQUESTED),
+        "gpu": Field("any", "Graphics processors", ignored=_REQUESTED),
+    },
+    "limits": {
+        "memory": Field("size", "Bytes of memory; a datum that takes more fails"),
+        "cpu": Field("cpus", "Processors; a command is slowed down to that"),
         "disk": Field("size", "Bytes of disk", ignored=_NOT_ENFORCED),
         "gpu": Field("any", "Graphics processors", ignored=_NOT_ENFORCED),
     },
@@ -191,10 +194,8 @@ SHAPES: dict[str, Shape] = {
         "commit": Field("text", "Part of a stored spec", ignored="jobs choose their commits"),
         "from_commit": Field("text", "Before 1.4", ignored="use create-pipeline --from"),
         "glob": Field("text", "Which files and directories are datums"),
-        "lazy": Field("flag", "Fetch when opened", ignored="files are there when the datum runs"),
-        "empty_files": Field(
-            "flag", "Names without content", ignored="files come with their content"
-        ),
+        "lazy": Field("flag", "Files are named pipes, fetched when first opened"),
+        "empty_files": Field("flag", "Names without content"),
         "join_on": Field("text", "The key in a join, made of the glob's captures"),
         "outer_join": Field("flag", "Keep this side without a partner"),
         "group_by": Field("text", "The key in a group, made of the glob's captures"),
@@ -226,9 +227,9 @@ SHAPES: dict[str, Shape] = {
         "sql_database": Field("any", "2.x: a database"),
     },
     "datum_set_spec": {
-        "number": Field("count", "Datums"),
-        "size_bytes": Field("size", "Bytes"),
-        "per_worker": Field("count", "Sets per worker"),
+        "number": Field("count", "Datums that a worker holds at most"),
+        "size_bytes": Field("size", "Bytes of input that a worker holds at most"),
+        "per_worker": Field("count", "A job's datums are cut into this many claims a worker"),
     },
     "service": {
         "internal_port": Field("count", "Where the command listens"),

@@ -14,6 +14,7 @@ from vedette.decide.retry import backoff
 from vedette.model.events import Event
 from vedette.model.work import Result, Task
 from vedette.scheduling import effects, expansion, readiness, tasks
+from vedette.scheduling.portions import full
 from vedette.scheduling.rounds import Round, encode
 from vedette.scheduling.running import Datum, Effect, Heap, Memory, Pipeline, Worker
 from vedette.versioning import contents
@@ -280,7 +281,7 @@ def _fill(round: Round, hand: Worker, room: int, taken: list[Task], heaps: list[
         datum = memory.datums.get(entry[1])
         if datum is None or datum.state != "queued":
             continue
-        if not _may_run(round, datum.pipeline, datum):
+        if full(memory, hand, datum) or not _may_run(round, datum.pipeline, datum):
             passed.append((heap, entry))
             continue
         taken.append(_lease(round, hand, datum))

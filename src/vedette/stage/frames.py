@@ -2,7 +2,8 @@
 
 Each message is MessagePack behind four bytes of length, least significant first, over a Unix
 socket. The agent sends `Begin` once per pipeline version, then `Run` for each datum; datums are
-worked off in order. The stage process asks for bytes it lacks with `Fetch` and is answered with
+worked off in order. It says which one it begins, for only that one has used a try when the
+process dies. The stage process asks for bytes it lacks with `Fetch` and is answered with
 `Bytes`, possibly behind further `Run`s.
 """
 
@@ -25,13 +26,17 @@ _LENGTH = struct.Struct("<I")
 
 
 class Begin(Struct, frozen=True, array_like=True, tag="begin"):
-    """A pipeline version: the function to call, the words after it, and its environment."""
+    """A pipeline version: the function to call, the words after it, and its environment.
+
+    `empty` names the inputs whose files come without their bytes.
+    """
 
     code: str
     pipeline: str
     target: str
     args: tuple[str, ...]
     env: dict[str, str]
+    empty: tuple[str, ...] = ()
 
 
 class Run(Struct, frozen=True, array_like=True, tag="run"):
@@ -75,8 +80,17 @@ class Written(Struct, frozen=True, array_like=True):
     object: bytes = b""
 
 
+class Begun(Struct, frozen=True, array_like=True, tag="begun"):
+    """A datum that runs from now on; not said of one that `Done` names as the next."""
+
+    number: int
+
+
 class Done(Struct, frozen=True, array_like=True, tag="done"):
-    """What became of a datum. `seconds` is wall time, `cpu_seconds` that of the whole process."""
+    """What became of a datum. `seconds` is wall time, `cpu_seconds` that of the whole process.
+
+    `next` is the number of the datum that runs from now on; 0 when none waits.
+    """
 
     number: int
     state: Literal["success", "failed", "not_ready", "crash"]
@@ -85,6 +99,7 @@ class Done(Struct, frozen=True, array_like=True, tag="done"):
     logs: tuple[LogEntry, ...]
     seconds: float
     cpu_seconds: float
+    next: int = 0
 
 
 class Ready(Struct, frozen=True, array_like=True, tag="ready"):
@@ -92,7 +107,7 @@ class Ready(Struct, frozen=True, array_like=True, tag="ready"):
 
 
 ToStage = Begin | Run | Bytes | Cancel
-FromStage = Fetch | Done | Ready
+FromStage = Fetch | Begun | Done | Ready
 
 _encoder = msgspec.msgpack.Encoder()
 to_stage = msgspec.msgpack.Decoder(ToStage)

@@ -65,6 +65,7 @@ class Host:
         self._scratch = bytearray(256 * 1024)
         self._waiting: deque[Run] = deque()
         self._cancelled: set[int] = set()
+        self._announced = 0
         self._codes: dict[str, Begin] = {}
         self._functions: dict[str, Function] = {}
         self._objects: dict[bytes, bytes] = {}
@@ -83,7 +84,10 @@ class Host:
             if run.number in self._cancelled:
                 self._cancelled.discard(run.number)
                 continue
+            if run.number != self._announced:
+                self._socket.sendall(frames.pack(frames.Begun(run.number)))
             done = self._run(run)
+            self._announced = done.next
             self._socket.sendall(frames.pack(done))
             self._receive(block=False)
 
@@ -153,7 +157,11 @@ class Host:
             state, reason = "failed", f"the outputs have {size:,} bytes, {limits}"
         if state == "success":
             outputs = tuple(_written(path, made) for path, made in datum.written.items())
-        return Done(run.number, state, reason, outputs, tuple(limit.entries), seconds, cpu)  # type: ignore[arg-type]
+        waiting = (each.number for each in self._waiting if each.number not in self._cancelled)
+        return Done(
+            run.number, state, reason, outputs, tuple(limit.entries), seconds, cpu,  # type: ignore[arg-type]
+            next(waiting, 0),
+        )  # fmt: skip
 
     def _call(self, begin: Begin, datum: Datum) -> tuple[str, str]:
         try:
@@ -174,15 +182,20 @@ class Host:
         return "success", ""
 
     def _datum(self, run: Run, begin: Begin) -> Datum:
-        inputs = {given.name: self._input(given) for given in run.inputs}
+        inputs = {given.name: self._input(given, begin) for given in run.inputs}
         return Datum(
             id=run.id, pipeline=begin.pipeline, job=run.job, commit=run.commit,
             attempt=run.attempt, env=dict(begin.env), inputs=inputs, log=_print_line,
         )  # fmt: skip
 
-    def _input(self, given: TaskInput) -> Input:
-        files = tuple(self._file(file) for file in given.files)
+    def _input(self, given: TaskInput, begin: Begin) -> Input:
+        make = self._nothing if given.name in begin.empty else self._file
+        files = tuple(make(file) for file in given.files)
         return Input(given.name, given.repo, given.commit, given.path, files)
+
+    def _nothing(self, file: TaskFile) -> File:
+        """A name without content; passed on by reference it has its content again."""
+        return File(file.path, 0, bytes, file.object.hex())
 
     def _file(self, file: TaskFile) -> File:
         object_id = file.object

@@ -29,6 +29,11 @@ class LineLimit:
         self._bytes = 0
         self._cut = False
 
+    @property
+    def full(self) -> bool:
+        """Whether nothing more will be kept."""
+        return self._cut
+
     def add(self, stream: str, text: str, at: int | None = None) -> None:
         """Keep one line, or say once that the rest is cut."""
         if self._cut:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vedette.model.work import Code, Pool, Source
+from vedette.worker import cgroups
 from vedette.worker.command_agent import CommandAgent
 from vedette.worker.python_agent import PythonAgent
 from vedette.worker.settings import Settings
@@ -25,7 +26,8 @@ def agent_for(
 
 
 def sweep(scratch: Path) -> None:
-    """Remove the folders of workers whose server was killed."""
+    """Remove the folders and control groups of workers whose server was killed."""
+    cgroups.sweep()
     if not scratch.is_dir():
         return
     for folder in list(scratch.iterdir()):

@@ -12,6 +12,7 @@ import structlog
 
 from vedette.model.errors import VedetteError
 from vedette.model.work import Code, Pool, Result, Source, Task
+from vedette.worker.batch_slot import BatchSlot
 from vedette.worker.command_slot import Abandoned, CommandSlot
 from vedette.worker.results import given_back
 from vedette.worker.settings import Settings, worker_folder, worker_name
@@ -204,7 +205,8 @@ class _Worker:
                 self._slot = old = None
             if old is None:
                 folder = worker_folder(self._settings, self.name)
-                self._slot = CommandSlot(self._source, code, runtime, folder, self._settings.hidden)
+                kind = BatchSlot if code.spec.transform.datum_batching else CommandSlot
+                self._slot = kind(self._source, code, runtime, folder, self._settings.hidden)
             slot, self._running = self._slot, task
         assert slot is not None
         try:

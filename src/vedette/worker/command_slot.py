@@ -13,23 +13,27 @@ from msgspec import Struct
 
 from vedette.model.errors import NoSpace, Unavailable, VedetteError
 from vedette.model.runtime import Runtime
-from vedette.model.work import Code, LogEntry, Output, Result, Source, Task
-from vedette.stage.output import LineLimit, decode
-from vedette.worker import command_env, staging, view
-from vedette.worker.gather import BadOutput, gather
+from vedette.model.work import Code, LogEntry, Result, Source, Task
+from vedette.stage.output import LineLimit
+from vedette.worker import command_env, staging
+from vedette.worker.fetching import Fetching
+from vedette.worker.gather import BadOutput, Gathered, gather
 from vedette.worker.keeper import BROKEN
+from vedette.worker.lines import Lines
+from vedette.worker.private import CannotRun, private_layout
 from vedette.worker.slot import Slot, SlotLost
+
+SPARED = 3
+"""How often a root that dies before a datum has begun is made anew, without a try being used."""
 
 
 class Abandoned(Exception):  # noqa: N818 - the lease went to somebody else
     """The datum is no longer ours."""
 
 
-class CannotRun(Exception):  # noqa: N818 - the pipeline is CRASHING with this text
-    """The command could not even be started."""
+class Ran(Struct, frozen=True):
+    """How one command ended, and why that is no success."""
 
-
-class _Ran(Struct, frozen=True):
     ok: bool
     why: str = ""
 
@@ -48,10 +52,10 @@ class CommandSlot:
         self._pfs = folder / "pfs"
         self._pfs.mkdir(parents=True, exist_ok=True)
         self._slot: Slot | None = None
-        self._pipes: list[int] = []
+        self._lines: Lines | None = None
         self._wake_read, self._wake_write = os.pipe()
-        self._partial: dict[int, bytes] = {}
         self._cpu = 0.0
+        self._killed = 0
 
     def abandon(self) -> None:
         """Stop at once what runs; safe from any thread."""
@@ -62,10 +66,7 @@ class CommandSlot:
         self._drop()
         os.close(self._wake_read)
         os.close(self._wake_write)
-        staging.clear(self._pfs)
-        self._pfs.rmdir()
-        if self._folder.exists():
-            self._folder.rmdir()
+        staging.remove(self._folder)
 
     def run(self, task: Task) -> Result:
         """Run the datum, with all its tries. Raises `Abandoned`."""
@@ -73,18 +74,16 @@ class CommandSlot:
         self._cpu = 0.0
         logs: list[LogEntry] = []
         tries, state, reason, download = 0, "failed", "", 0
-        outputs: tuple[Output, ...] = ()
-        upload = 0
+        found = Gathered((), 0, ())
         try:
             while tries < max(1, self.code.spec.datum_tries):
                 limit = LineLimit(task.attempt + tries)
                 tries += 1
                 try:
-                    download += staging.lay_out(task, self._pfs, self._source.read)
-                    ran = self._command(task, self.code.spec.transform.cmd, limit)
+                    ran, got = self._try(task, limit)
+                    download += got
                     if ran.ok:
-                        found = gather(task, self._pfs, self._source.put, self._ask)
-                        outputs, upload, state = found.outputs, found.upload, "success"
+                        found, state = self._gather(task), "success"
                         for remark in found.remarks:
                             limit.add("system", remark)
                         break
@@ -107,78 +106,141 @@ class CommandSlot:
         except VedetteError as error:
             state, reason = "failed", error.message
         return Result(
-            datum=task.datum, lease=task.lease, state=state, outputs=outputs,  # type: ignore[arg-type]
+            datum=task.datum, lease=task.lease, state=state, outputs=found.outputs,  # type: ignore[arg-type]
             logs=tuple(logs), reason="" if state == "success" else reason, tries=max(1, tries),
             seconds=time.perf_counter() - started, cpu_seconds=self._cpu,
-            download=download, upload=upload,
+            download=download, upload=found.upload,
         )  # fmt: skip
+
+    def _try(self, task: Task, limit: LineLimit) -> tuple[Ran, int]:
+        """Lay out the inputs and run the command once; also the bytes that came in."""
+        return self._once(task, self.code.spec.transform.cmd, limit)
+
+    def _gather(self, task: Task) -> Gathered:
+        return gather(task, self._pfs, self._source.put, self._ask)
+
+    def _once(
+        self, task: Task, cmd: Sequence[str], limit: LineLimit, *, error: bool = False
+    ) -> tuple[Ran, int]:
+        with Fetching(self._source.read) as fetching:
+            manner = staging.manner(self.code.spec)
+            download = staging.lay_out(task, self._pfs, self._source.read, manner, fetching)
+            if fetching.remark:
+                limit.add("system", fetching.remark)
+            fetching.start()
+            ran = self._command(task, cmd, limit, error=error)
+        if fetching.fault is not None:
+            raise fetching.fault
+        return ran, download + fetching.fetched
 
     def _recovers(self, task: Task, tries: int, logs: list[LogEntry]) -> bool:
         transform = self.code.spec.transform
         if not transform.err_cmd:
             return False
         limit = LineLimit(task.attempt + tries - 1)
-        staging.lay_out(task, self._pfs, self._source.read)
         try:
-            ran = self._command(task, transform.err_cmd, limit, error=True)
+            ran, _ = self._once(task, transform.err_cmd, limit, error=True)
         except SlotLost:
-            ran = _Ran(False)
+            ran = Ran(False)
         logs += limit.entries
         return ran.ok
 
-    def _command(
-        self, task: Task, cmd: Sequence[str], limit: LineLimit, *, error: bool = False
-    ) -> _Ran:
+    def _words(
+        self, task: Task, cmd: Sequence[str], limit: LineLimit, error: bool
+    ) -> tuple[list[str], dict[str, str], bytes | None]:
+        """Arguments, environment and standard input of a command."""
         transform = self.code.spec.transform
         argv, remark = command_env.words(cmd)
         if remark:
             limit.add("system", remark)
         stdin = command_env.standard_input(transform.err_stdin if error else transform.stdin)
-        env = command_env.for_task(self._runtime, self.code, task)
-        fresh = self._slot is None
-        slot = self._ready()
-        try:
-            slot.send(("run", argv, env, stdin))
-        except SlotLost:
-            if fresh:
-                return self._died(slot, limit)
-            # It was killed while it had nothing to do: that is no try of this datum.
-            self._drop()
-            return self._command(task, cmd, limit, error=error)
+        return argv, command_env.for_task(self._runtime, self.code, task), stdin
+
+    def _command(
+        self, task: Task, cmd: Sequence[str], limit: LineLimit, *, error: bool = False
+    ) -> Ran:
+        argv, env, stdin = self._words(task, cmd, limit, error)
+        slot = self._begun(("run", argv, env, stdin), limit)
         if not self._wait(slot, limit):
-            self._drop()
-            return _Ran(
-                False, f"datum_timeout of {self.code.spec.datum_timeout:g} s passed: killed"
-            )
+            return self._late()
         try:
             word, code, _, cpu, remarks = slot.receive()
         except SlotLost:
             return self._died(slot, limit)
-        self._drain(limit)
+        self._take(limit)
         self._cpu += cpu
         for text in remarks:
             limit.add("system", text)
         if word == "cannot":
             raise CannotRun(str(code))
-        if code == 0 or (not error and code in transform.accept_return_code):
-            return _Ran(True)
-        return _Ran(False, _exit_text(int(code)))
+        return self._judged(int(code), slot, limit, error=error)
 
-    def _died(self, slot: Slot, limit: LineLimit) -> _Ran:
-        code = slot.exit_code()
-        self._drain(limit)
+    def _begun(self, request: tuple[Any, ...], limit: LineLimit) -> Slot:
+        """Have a command started in a root that lives, be it a new one. Raises `CannotRun`.
+
+        A root that was killed while it had nothing to do costs no try: only what dies after it
+        said that it begins does (ENGINE C2).
+        """
+        for _ in range(SPARED):
+            slot = self._ready()
+            self._killed = slot.group.killed()
+            try:
+                slot.send((*request, slot.group.address_space))
+                slot.receive()
+            except SlotLost:
+                self._refused(slot, limit)
+                self._drop()
+                continue
+            return slot
+        raise SlotLost
+
+    def _refused(self, slot: Slot, limit: LineLimit) -> None:
+        """Tell a host that allows no private root from a root that was killed."""
+        if slot.exit_code() != BROKEN:
+            return
+        self._take(limit)
+        said = [entry.text for entry in limit.entries if entry.stream == "stderr"]
+        raise CannotRun(" ".join(said) or "no private /pfs can be made on this host")
+
+    def _judged(self, code: int, slot: Slot, limit: LineLimit, *, error: bool = False) -> Ran:
+        """Whether an exit code is a success, and what the kernel did meanwhile."""
+        hungry = slot.group.killed() > self._killed
+        if code == 0 or (not error and code in self.code.spec.transform.accept_return_code):
+            if hungry:
+                limit.add("system", f"a process was killed: {self._memory_text()}")
+            return Ran(True)
+        why = _exit_text(code)
+        if hungry:
+            return Ran(False, f"{self._memory_text()}; {why}")
+        if slot.group.address_space:
+            why += f" (it could have at most {slot.group.address_space:,} bytes of memory)"
+        return Ran(False, why)
+
+    def _memory_text(self) -> str:
+        limit = self.code.spec.limits.memory
+        return f"out of memory: more than resource_limits.memory of {limit:,} bytes"
+
+    def _died(self, slot: Slot, limit: LineLimit) -> Ran:
+        """The root went, with all that ran in it, during the datum."""
+        self._refused(slot, limit)
+        hungry = slot.group.killed() > self._killed
+        self._take(limit)
         self._drop()
-        if code == BROKEN:
-            said = [entry.text for entry in limit.entries if entry.stream == "stderr"]
-            raise CannotRun(" ".join(said) or "no private /pfs can be made on this host")
-        return _Ran(False, "killed with all its processes: out of memory, or killed from outside")
+        if hungry:
+            return Ran(False, self._memory_text())
+        return Ran(False, "killed with all its processes: out of memory, or killed from outside")
+
+    def _late(self) -> Ran:
+        self._drop()
+        return Ran(False, f"datum_timeout of {self.code.spec.datum_timeout:g} s passed: killed")
 
     def _wait(self, slot: Slot, limit: LineLimit) -> bool:
-        """Take in the command's lines until it ends; False when its time is up."""
+        """Take in the command's lines until it says something; False when its time is up."""
         timeout = self.code.spec.datum_timeout
         deadline = time.monotonic() + timeout if timeout else None
         waiting = select.poll()
-        for descriptor in (slot.socket.fileno(), self._wake_read, *self._pipes):
+        assert self._lines is not None, "a slot has its lines"
+        for descriptor in (slot.socket.fileno(), self._wake_read, *self._lines.descriptors):
             waiting.register(descriptor, select.POLLIN)
         while True:
             left = None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000)
@@ -187,71 +249,41 @@ class CommandSlot:
                 os.read(self._wake_read, 4096)
                 self._drop()
                 raise Abandoned
-            self._drain(limit, partial=False)
+            self._take(limit, partial=False)
             if slot.socket.fileno() in ready:
                 return True
             if deadline is not None and time.monotonic() >= deadline:
-                self._drain(limit)
+                self._take(limit)
                 return False
 
-    def _drain(self, limit: LineLimit, *, partial: bool = True) -> None:
-        """Take in what the pipes hold; with `partial`, the last line though it has no end."""
-        for name, pipe in zip(("stdout", "stderr"), self._pipes, strict=False):
-            rest = self._partial.get(pipe, b"")
-            while True:
-                try:
-                    data = os.read(pipe, 65536)
-                except BlockingIOError:
-                    break
-                if not data:
-                    break
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    limit.add(name, decode(line))
-                if len(rest) > 65536:
-                    limit.add(name, decode(rest))
-                    rest = b""
-            if partial and rest:
-                limit.add(name, decode(rest))
-                rest = b""
-            self._partial[pipe] = rest
+    def _take(self, limit: LineLimit, *, partial: bool = True) -> None:
+        if self._lines is not None:
+            self._lines.take(limit, partial=partial)
 
     def _ask(self, message: Any) -> Any:
         return self._ready().ask(message)
 
     def _ready(self) -> Slot:
-        if self._slot is not None:
-            return self._slot
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
-        self._pipes = [out_read, err_read]
-        for pipe in self._pipes:
-            os.set_blocking(pipe, False)
-        try:
-            layout = view.layout(
-                self._runtime, base=str(self._folder / "root"), pfs=str(self._pfs),
-                hidden=self._hidden, network=self.code.spec.network,
-                working_dir=self.code.spec.transform.working_dir,
-                secrets=command_env.secret_files(self.code),
-            )  # fmt: skip
-            self._slot = Slot(layout, out_write, err_write)
-        except OSError as error:
-            self._drop()
-            where = f"{error.filename}: " if error.filename else ""
-            reason = error.strerror or str(error)
-            raise CannotRun(f"no worker can be started here: {where}{reason}") from None
-        finally:
-            os.close(out_write)
-            os.close(err_write)
+        if self._slot is None:
+            self._lines = Lines()
+            try:
+                layout = private_layout(
+                    self.code, self._runtime, self._folder, self._pfs, self._hidden
+                )
+                self._slot = Slot(layout, *self._lines.write_ends, limits=self.code.spec.limits)
+            except (CannotRun, OSError) as error:
+                self._drop()
+                raise CannotRun.because(error) from None
+            self._lines.passed_on()
         return self._slot
 
     def _drop(self) -> None:
         if self._slot is not None:
             self._slot.close()
             self._slot = None
-        for pipe in self._pipes:
-            os.close(pipe)
-        self._pipes, self._partial = [], {}
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
 
 
 def _exit_text(code: int) -> str:

@@ -1,7 +1,8 @@
 """Collect what a command wrote to `/pfs/out` (ENGINE R4, P5).
 
-No process of the datum lives any more, so nothing changes underneath. Symbolic links are never
-followed here: what they lead to is asked of the private root, from inside.
+A batching command lives while its files are collected, and may change them underneath. So every
+folder is opened in the one above it, and nothing is ever reached through a path or a symbolic
+link: what those lead to is asked of the private root, from inside.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ from vedette.model.errors import InvalidPath
 from vedette.model.ids import object_id
 from vedette.model.paths import clean
 from vedette.model.work import Output, Task, TaskFile
-from vedette.worker.staging import unlock
 
 INLINE_BYTES = 16 * 1024
 MAX_LINKED = 10_000
+MAX_DEPTH = 500
 Put = Callable[[bytes], bytes]
 Ask = Callable[[Any], Any]
 
@@ -40,10 +42,11 @@ class Gathered(Struct, frozen=True):
 
 
 class _Found:
-    """What one walk through `out` came upon."""
+    """What one walk through `out` came upon: outputs, (path, target) of links, empty folders."""
 
-    def __init__(self) -> None:
-        self.files: list[tuple[str, str]] = []
+    def __init__(self, put: Put) -> None:
+        self.put = put
+        self.outputs: list[Output] = []
         self.links: list[tuple[str, str]] = []
         self.empty: list[str] = []
 
@@ -57,9 +60,10 @@ def store(path: str, data: bytes, put: Put) -> Output:
 
 def gather(task: Task, pfs: Path, put: Put, ask: Ask) -> Gathered:
     """The outputs of a command that succeeded. Raises `BadOutput` with a line for people."""
-    found = _Found()
-    _walk(str(pfs / "out"), "", found)
-    outputs = [store(path, _read(local), put) for path, local in found.files]
+    found = _Found(put)
+    with _folder(str(pfs / "out"), None) as out:
+        _walk(out, "", found)
+    outputs = found.outputs
     upload = sum(output.size for output in outputs)
     linked, copied = _follow(task, pfs, found.links, put, ask)
     outputs += linked
@@ -68,25 +72,53 @@ def gather(task: Task, pfs: Path, put: Put, ask: Ask) -> Gathered:
     return Gathered(tuple(outputs), upload + copied, remarks)
 
 
-def _walk(folder: str, path: str, found: _Found) -> None:
+@contextmanager
+def _folder(name: str, above: int | None) -> Iterator[int]:
+    """A folder, opened in the one above, whatever user code has done to its rights."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        descriptor = os.open(name, flags, dir_fd=above)
     except PermissionError:
-        unlock(Path(folder))
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    if not entries and path:
+        _allow(name, above, 0o700)
+        descriptor = os.open(name, flags, dir_fd=above)
+    except OSError as error:
+        raise BadOutput(f"/pfs/out: {name} was changed while it was read: {error}") from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _allow(name: str, above: int | None, mode: int) -> None:
+    """Give back the right to read, to what the name stands for itself and not what it leads to."""
+    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
+    try:
+        os.chmod(f"/proc/self/fd/{descriptor}", mode)
+    finally:
+        os.close(descriptor)
+
+
+def _walk(folder: int, path: str, found: _Found) -> None:
+    if path.count("/") > MAX_DEPTH:
+        raise BadOutput(f"/pfs/out{path}: folders in folders, more than {MAX_DEPTH} deep")
+    names = sorted(os.listdir(folder))
+    if not names and path:
         found.empty.append(path)
-    for entry in entries:
-        inner = _name(f"{path}/{entry.name}")
-        mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISLNK(mode):
-            found.links.append((inner, entry.path))
-        elif stat.S_ISDIR(mode):
-            _walk(entry.path, inner, found)
-        elif stat.S_ISREG(mode):
-            found.files.append((inner, entry.path))
-        else:
-            raise BadOutput(f"/pfs/out{inner} is {_sort(mode)}: only files can be outputs")
+    for name in names:
+        inner = _name(f"{path}/{name}")
+        try:
+            mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+            if stat.S_ISLNK(mode):
+                found.links.append((inner, os.readlink(name, dir_fd=folder)))
+            elif stat.S_ISDIR(mode):
+                with _folder(name, folder) as below:
+                    _walk(below, inner, found)
+            elif stat.S_ISREG(mode):
+                found.outputs.append(store(inner, _read(name, folder), found.put))
+            else:
+                raise BadOutput(f"/pfs/out{inner} is {_sort(mode)}: only files can be outputs")
+        except FileNotFoundError:
+            raise BadOutput(f"/pfs/out{inner} was taken away while it was read") from None
 
 
 def _name(path: str) -> str:
@@ -105,13 +137,16 @@ def _sort(mode: int) -> str:
     return "a device"
 
 
-def _read(local: str) -> bytes:
+def _read(name: str, folder: int) -> bytes:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(local, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(name, flags, dir_fd=folder)
     except PermissionError:
-        Path(local).chmod(0o600)
-        descriptor = os.open(local, os.O_RDONLY | os.O_NOFOLLOW)
+        _allow(name, folder, 0o600)
+        descriptor = os.open(name, flags, dir_fd=folder)
     with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BadOutput(f"{name} in /pfs/out was changed while it was read")
         return file.read()
 
 
@@ -121,8 +156,7 @@ def _follow(
     """The outputs that symbolic links stand for, and how many of their bytes are new."""
     inputs = {given.name: {file.path: file for file in given.files} for given in task.inputs}
     outputs, others = [], []
-    for path, local in links:
-        target = os.readlink(local)
+    for path, target in links:
         file = _input_file(inputs, target) if target == os.path.normpath(target) else None
         if file is not None:
             outputs.append(Output(path, file.object, file.size))
@@ -149,6 +183,8 @@ def _resolved(
     copies: list[tuple[str, str]], ask: Ask,
 ) -> list[Output]:  # fmt: skip
     """Outputs by reference for one link; what must be copied is added to `copies`."""
+    if kind == "special" and (lazy := _input_file(inputs, real)) is not None:
+        return [Output(path, lazy.object, lazy.size)]
     if kind == "missing":
         raise BadOutput(f"/pfs/out{path} is a link that leads nowhere")
     if kind == "special":
@@ -195,11 +231,22 @@ def _copied(copies: list[tuple[str, str]], pfs: Path, put: Put, ask: Ask) -> lis
         return []
     folder = f".links-{secrets.token_hex(8)}"
     (pfs / folder).mkdir()
+    # Opened before user code could put something else there, and held.
+    place = os.open(pfs / folder, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        return _taken(copies, folder, place, put, ask)
+    finally:
+        os.close(place)
+
+
+def _taken(
+    copies: list[tuple[str, str]], folder: str, place: int, put: Put, ask: Ask
+) -> list[Output]:
     wanted = [(real, f"/pfs/{folder}/{number}") for number, (_, real) in enumerate(copies)]
     outputs = []
     for number, (_, why) in enumerate(ask(("copy", wanted))):
         path, real = copies[number]
         if why:
             raise BadOutput(f"/pfs/out{path} is a link to {real}, which cannot be read: {why}")
-        outputs.append(store(path, _read(f"{pfs}/{folder}/{number}"), put))
+        outputs.append(store(path, _read(str(number), place), put))
     return outputs

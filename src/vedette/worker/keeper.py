@@ -6,25 +6,24 @@ it builds the root, starts commands one at a time, and when a command has ended 
 whatever that left behind. It imports only what is light, for it starts with every worker.
 
 Messages on its socket are marshalled values behind four bytes of length: requests
-("run", argv, env, stdin), ("resolve", paths), ("list", folder, limit), ("copy", [(path, copy)])
-and, for a warm stage process that gets the socket for itself, ("serve", argv, env).
+("run", argv, env, stdin, space), which is answered by ("begun",) and then by its end, ("resolve",
+paths), ("list", folder, limit), ("copy", [(path, copy)]); for a command that lives longer than one
+datum ("attend", ...), see `vedette.worker.attending`; and for a warm stage process that gets the
+socket for itself ("serve", argv, env, space). `space` bounds a process's address space; 0: not.
 """
 
 from __future__ import annotations
 
-import contextlib
-import marshal
 import os
 import resource
 import select
 import signal
-import stat
-import struct
 import sys
 import time
 from typing import Any
 
-from vedette.worker import root, syscalls
+from vedette.worker import attending, inside, root, syscalls
+from vedette.worker.channel import receive, send
 from vedette.worker.root import Layout
 
 BROKEN = 97
@@ -36,7 +35,7 @@ def main(descriptor: int) -> None:
     layout = Layout(*receive(descriptor))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        own_users = root.enter_user_namespace()
+        own_users = root.enter_user_namespace(layout.user, layout.group)
         syscalls.unshare(syscalls.CLONE_NEWPID)
         child = os.fork()
     except OSError as error:
@@ -45,31 +44,6 @@ def main(descriptor: int) -> None:
         _inner(descriptor, layout, own_users)
     os.close(descriptor)
     _outer(child)
-
-
-def receive(descriptor: int) -> Any:
-    """The next message; ends the process when the agent has gone."""
-    (length,) = struct.unpack("<I", _exactly(descriptor, 4))
-    return marshal.loads(_exactly(descriptor, length))  # noqa: S302 - only the agent writes here
-
-
-def send(descriptor: int, message: Any) -> None:
-    """Send one message."""
-    body = marshal.dumps(message)
-    data = memoryview(struct.pack("<I", len(body)) + body)
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def _exactly(descriptor: int, count: int) -> bytes:
-    parts = []
-    while count:
-        part = os.read(descriptor, min(count, 1 << 20))
-        if not part:
-            os._exit(0)
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
 
 
 def _fail(reason: str) -> Any:
@@ -141,127 +115,48 @@ def _expect_to_be_killed_first() -> None:
 def _answer(descriptor: int, layout: Layout, request: Any, remarks: list[str]) -> None:
     word = request[0]
     if word == "run":
-        _, argv, env, stdin = request
+        _, argv, env, stdin, space = request
         root.refresh(layout)
-        send(descriptor, (*_run(layout, argv, env, stdin), remarks))
-    elif word == "resolve":
-        send(descriptor, [_resolve(path) for path in request[1]])
-    elif word == "list":
-        send(descriptor, _list(request[1], request[2]))
-    elif word == "copy":
-        send(descriptor, [_copy(*pair) for pair in request[1]])
+        send(descriptor, ("begun",))
+        send(descriptor, (*_run(layout, argv, env, stdin, space), remarks))
+    elif word == "attend":
+        root.refresh(layout)
+        attending.attend(descriptor, layout, request[1:], remarks)
     elif word == "serve":
-        _serve(descriptor, layout, request[1], request[2])
+        _serve(descriptor, layout, *request[1:])
+    else:
+        send(descriptor, inside.look(request))
 
 
 def _run(
-    layout: Layout, argv: list[str], env: dict[str, str], stdin: bytes | None
+    layout: Layout, argv: list[str], env: dict[str, str], stdin: bytes | None, space: int
 ) -> tuple[str, int | str, float, float]:
     """Run one command to its end: ("exit", code, seconds, CPU seconds) or ("cannot", why, 0, 0)."""
-    started, used = time.perf_counter(), _cpu_of_children()
-    try:
-        os.chdir(layout.workdir)
-        program = _find(argv[0], env.get("PATH", ""))
-        actions: list[Any] = []
-        if stdin is not None:
-            memory = os.memfd_create("stdin")
-            os.write(memory, stdin)
-            os.lseek(memory, 0, os.SEEK_SET)
-            actions.append((os.POSIX_SPAWN_DUP2, memory, 0))
-        try:
-            child = os.posix_spawn(
-                program, argv, env, file_actions=actions, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
-            )
-        finally:
-            if stdin is not None:
-                os.close(memory)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return "cannot", f"command {argv[0]!r} cannot be started: {reason}", 0.0, 0.0
+    started, used = time.perf_counter(), inside.cpu_of_children()
+    child = inside.spawn(layout, argv, env, stdin, space)
+    if isinstance(child, str):
+        return "cannot", child, 0.0, 0.0
     code = _wait(child)
-    return "exit", code, time.perf_counter() - started, _cpu_of_children() - used
+    return "exit", code, time.perf_counter() - started, inside.cpu_of_children() - used
 
 
 def _wait(child: int) -> int:
     """Wait for the command, then kill and reap everything that it left running."""
-    code = 0
     while True:
         done, status = os.waitpid(-1, 0)
         if done == child:
-            code = os.waitstatus_to_exitcode(status)
-            break
-    while True:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return code
+            inside.end_all()
+            return os.waitstatus_to_exitcode(status)
 
 
-def _cpu_of_children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
-
-
-def _find(name: str, path: str) -> str:
-    if "/" in name:
-        return name
-    for folder in path.split(":"):
-        candidate = f"{folder or '.'}/{name}"
-        if os.access(candidate, os.X_OK) and not os.path.isdir(candidate):
-            return candidate
-    raise FileNotFoundError(2, f"not found in PATH {path}")
-
-
-def _resolve(path: str) -> tuple[str, str]:
-    """What a symbolic link leads to, seen from inside: ("file"|"dir"|"missing"|"special", path)."""
-    try:
-        real = os.path.realpath(path, strict=True)
-        mode = os.stat(real).st_mode
-    except OSError:
-        return "missing", path
-    if real.split("/")[1] in ("proc", "sys", "dev"):
-        return "special", real
-    if stat.S_ISDIR(mode):
-        return "dir", real
-    return ("file" if stat.S_ISREG(mode) else "special"), real
-
-
-def _list(folder: str, limit: int) -> list[str] | str:
-    """The files below a visible directory, relative to it, or why there is no list."""
-    found = []
-    for above, folders, names in os.walk(folder):
-        for name in names + [name for name in folders if os.path.islink(f"{above}/{name}")]:
-            kind, _ = _resolve(f"{above}/{name}")
-            if kind != "file":
-                return f"{above}/{name} in it is not a file"
-            found.append(f"{above}/{name}"[len(folder) :])
-        if len(found) > limit:
-            return f"it holds more than {limit} files"
-    return found
-
-
-def _copy(path: str, copy: str) -> tuple[int, str]:
-    """Copy a visible file into a new file below /pfs: (bytes, why not)."""
-    count = 0
-    try:
-        source = os.open(os.path.realpath(path), os.O_RDONLY | os.O_NOFOLLOW)
-        target = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        while moved := os.sendfile(target, source, None, 1 << 24):
-            count += moved
-        os.close(source)
-        os.close(target)
-    except OSError as error:
-        return 0, error.strerror or str(error)
-    return count, ""
-
-
-def _serve(descriptor: int, layout: Layout, argv: list[str], env: dict[str, str]) -> None:
+def _serve(
+    descriptor: int, layout: Layout, argv: list[str], env: dict[str, str], space: int
+) -> None:
     """Start a warm process that owns the socket from now on, and end with it."""
     os.chdir(layout.workdir)
     os.set_inheritable(descriptor, True)
     child = os.posix_spawn(argv[0], argv, env, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
+    inside.bound(child, space)
     os.close(descriptor)
     while True:
         done, status = os.waitpid(-1, 0)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import structlog
 
-from vedette.model.runtime import Runtime, stage_words
+from vedette.model.runtime import stage_words
 from vedette.model.work import Code, Pool, Source, Task
 from vedette.worker.mailbox import Mailbox
 from vedette.worker.python_worker import PythonWorker
@@ -108,7 +108,7 @@ class PythonAgent:
         while len(self._workers) < self._wanted and not self._stopping:
             worker = PythonWorker(
                 self._pool, self._source, self._settings, self._mailbox, self._selector,
-                self._code, self._runtime(),
+                self._code,
             )  # fmt: skip
             self._workers.append(worker)
         now = time.monotonic()
@@ -121,10 +121,6 @@ class PythonAgent:
             if over:
                 self._workers.remove(worker)
                 worker.end("the server stops" if self._stopping else "idle")
-
-    def _runtime(self) -> Runtime:
-        """What the processes of the pool see; a stage's own image adds nothing to it."""
-        return Runtime(runtime="python")
 
     def _beat(self) -> None:
         now = time.monotonic()

@@ -11,7 +11,6 @@ from itertools import count
 import structlog
 
 from vedette.model.errors import VedetteError
-from vedette.model.runtime import Runtime
 from vedette.model.work import Code, Pool, Result, Source, Task
 from vedette.stage import frames
 from vedette.stage.frames import Done
@@ -27,6 +26,8 @@ _numbers = count(1)
 _FOREVER = 3600.0
 _ABANDON_AFTER = 1.0
 _RESPAWN_SECONDS = 1.0
+SPARED = 3
+"""How often a process may die before it has begun a datum, without a try being used."""
 
 
 class PythonWorker:
@@ -37,17 +38,15 @@ class PythonWorker:
 
     def __init__(
         self, pool: Pool, source: Source, settings: Settings, mailbox: Mailbox,
-        selector: selectors.BaseSelector, code_of: Callable[[Task], Code | str], runtime: Runtime,
+        selector: selectors.BaseSelector, code_of: Callable[[Task], Code | str],
     ) -> None:  # fmt: skip
         self.name = worker_name(pool.key)
         self.idle_since: float | None = time.monotonic()
-        self._network = pool.key.endswith(":network")
         self._source = source
         self._settings = settings
         self._mailbox = mailbox
         self._selector = selector
         self._code_of = code_of
-        self._runtime = runtime
         self._process: StageProcess | None = None
         self._pace = Pace()
         self._claim: Future[list[Task]] | None = None
@@ -77,6 +76,8 @@ class PythonWorker:
                 self._done(process, message)
             elif isinstance(message, frames.Fetch):
                 process.answer(message.object, self._source.read)
+            elif isinstance(message, frames.Begun):
+                process.begun = message.number
             else:
                 process.ready = True
                 process.head_since = time.monotonic()
@@ -184,14 +185,17 @@ class PythonWorker:
     def _give(self, held: Held) -> None:
         try:
             if self._process is None:
+                spec = held.code.spec
+                runtime = self._settings.runtime_of(spec)
+                if isinstance(runtime, str):
+                    raise LookupError(runtime)
                 folder = worker_folder(self._settings, self.name)
-                self._process = StageProcess(
-                    folder, self._runtime, self._settings.hidden, network=self._network
-                )
+                self._process = StageProcess(folder, runtime, self._settings.hidden, spec)
                 self._watch(self._process, writes=False, new=True)
             self._process.give(next(_numbers), held, self._source.read)
-        except (OSError, SlotLost) as error:
-            reason = f"no stage process can be started: {error}"
+        except (OSError, LookupError, SlotLost) as error:
+            said = error.args[0] if isinstance(error, LookupError) else error
+            reason = f"no stage process can be started: {said}"
             self._results.append(results.given_back(held.task, "crash", reason))
 
     def _watch(self, process: StageProcess, *, writes: bool, new: bool = False) -> None:
@@ -206,6 +210,7 @@ class PythonWorker:
 
     def _done(self, process: StageProcess, done: Done) -> None:
         held = process.finished(done.number)
+        process.begun = done.next
         if held is None or held.dropped:
             return
         self._suspect = False
@@ -233,6 +238,7 @@ class PythonWorker:
             process.kill()
         why, words, never_started = process.obituary()
         reason = reason or why
+        begun = process.head is not None and process.head == process.begun
         waiting = list(process.held.values())
         self._forget(process)
         if never_started:
@@ -241,13 +247,21 @@ class PythonWorker:
         else:
             state = "lost"
             if waiting and not (head := waiting.pop(0)).dropped:
-                head.logs += results.last_lines(head, words, reason)
-                self._suspect = True
-                self._failed(head, reason)
-                self._suspect = bool(self._again)
+                self._died(head, words, reason, begun=begun)
         tasks = [held.task for held in waiting if not held.dropped]
         self._results += [results.given_back(task, state, reason) for task in tasks]
         _log.warning("stage process ended", worker=self.name, reason=reason)
+
+    def _died(self, head: Held, words: list[str], reason: str, *, begun: bool) -> None:
+        """The datum at the head of a process that died: only if it had begun is a try used (C2)."""
+        if not begun and head.spared < SPARED and not self._draining:
+            head.spared += 1
+            self._again.append(head)
+            return
+        head.logs += results.last_lines(head, words, reason)
+        self._suspect = True
+        self._failed(head, reason)
+        self._suspect = bool(self._again)
 
     def _forget(self, process: StageProcess) -> None:
         self._selector.unregister(process.socket)

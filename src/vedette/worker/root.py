@@ -23,21 +23,27 @@ class Layout(NamedTuple):
 
     `base` is an empty directory to build on. `mounts` are (kind, host path, path inside), kinds
     being "read" and "write" for a directory or file of the host, and "hide" for an empty
-    directory. `links` are symbolic links (path, target), `files` small files with their bytes.
-    `volatile` are directories that are empty again for each datum.
+    directory. `links` are symbolic links (path, target), `files` small files with their bytes and
+    whether they are programs, `pipes` named pipes. `volatile` are directories that are empty again
+    for each datum. `user` and `group` are the numbers that user code believes to run under.
     """
 
     base: str
     mounts: list[tuple[str, str, str]]
     links: list[tuple[str, str]]
-    files: dict[str, bytes]
+    files: dict[str, tuple[bytes, bool]]
+    pipes: list[str]
     volatile: list[str]
     workdir: str
     network: bool
+    user: int
+    group: int
 
 
-def enter_user_namespace() -> bool:
-    """Become root of a user namespace that knows this one user; False where there is none to have.
+def enter_user_namespace(inner_user: int, inner_group: int) -> bool:
+    """Become `inner_user` of a user namespace that knows this one user; False where there is none.
+
+    Outside of it nothing changes: files are read and written as before.
 
     Falls back on being root already. Raises `OSError` where neither is possible.
     """
@@ -49,8 +55,8 @@ def enter_user_namespace() -> bool:
             raise
         return False
     _put("/proc/self/setgroups", "deny")
-    _put("/proc/self/uid_map", f"0 {user} 1")
-    _put("/proc/self/gid_map", f"0 {group} 1")
+    _put("/proc/self/uid_map", f"{inner_user} {user} 1")
+    _put("/proc/self/gid_map", f"{inner_group} {group} 1")
     return True
 
 
@@ -63,13 +69,7 @@ def build(layout: Layout, *, own_users: bool) -> list[str]:
     _tmpfs(base, "mode=0755")
     for kind, source, target in sorted(layout.mounts, key=lambda mount: mount[2].count("/")):
         _attach(kind, source, base + target)
-    for path, target in layout.links:
-        if _volatile_above(path, layout.volatile) is None:
-            _parent(base + path)
-            os.symlink(target, base + path)
-    for path, data in layout.files.items():
-        _parent(base + path)
-        _put(base + path, data, 0o644)
+    _furnish(layout, base)
     _devices(base)
     for path in layout.volatile:
         os.makedirs(base + path, exist_ok=True)
@@ -86,7 +86,23 @@ def build(layout: Layout, *, own_users: bool) -> list[str]:
         sys_.loopback_up()
     if own_users:
         _forbid_more_namespaces()
+    elif layout.user:
+        remarks.append("transform.user is not enforced: this host allows no user namespaces")
     return remarks
+
+
+def _furnish(layout: Layout, base: str) -> None:
+    """Make the links, files and pipes of a layout."""
+    for path, target in layout.links:
+        if _volatile_above(path, layout.volatile) is None:
+            _parent(base + path)
+            os.symlink(target, base + path)
+    for path, (data, program) in layout.files.items():
+        _parent(base + path)
+        _put(base + path, data, 0o755 if program else 0o644)
+    for path in layout.pipes:
+        _parent(base + path)
+        os.mkfifo(base + path, 0o600)
 
 
 def refresh(layout: Layout) -> None:

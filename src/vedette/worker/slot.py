@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import vedette
+from vedette.model.pipeline import Limits
+from vedette.worker.cgroups import Group
 from vedette.worker.root import Layout
 
 _BOOT = """\
@@ -32,9 +34,20 @@ class Slot:
     """A private root and the process that keeps it.
 
     `socket` is the agent's end of its channel, `descriptor` the number of the other end inside.
+    `group` bounds what runs in it. `connector` gives connections to ports inside, if asked for.
     """
 
-    def __init__(self, layout: Layout, stdout: int, stderr: int) -> None:
+    def __init__(
+        self, layout: Layout, stdout: int, stderr: int, *, limits: Limits | None = None,
+        connected: bool = False,
+    ) -> None:  # fmt: skip
+        self.group = Group(limits or Limits())
+        self.connector: socket.socket | None = None
+        inner: tuple[socket.socket, ...] = ()
+        if connected:
+            self.connector, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            inner = (inside,)
+        self.connector_inside = inner[0].fileno() if inner else -1
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._base = layout.base
         Path(layout.base).mkdir(parents=True, exist_ok=True)
@@ -45,13 +58,33 @@ class Slot:
             with theirs:
                 self.process = subprocess.Popen(
                     command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, env={}, cwd="/",
-                    pass_fds=(self.descriptor,), start_new_session=True,
+                    pass_fds=(self.descriptor, *(each.fileno() for each in inner)),
+                    start_new_session=True,
                 )  # fmt: skip
+            self._bound()
         except OSError:
-            self.socket.close()
+            self._close_sockets()
+            self.group.close()
             shutil.rmtree(layout.base, ignore_errors=True)
             raise
+        finally:
+            for each in inner:
+                each.close()
         self.send(tuple(layout))
+
+    def _bound(self) -> None:
+        """Put the process under its limits, before it is told what to do."""
+        try:
+            self.group.add(self.process.pid)
+        except OSError:
+            self.process.kill()
+            self.process.communicate()
+            raise
+
+    def _close_sockets(self) -> None:
+        self.socket.close()
+        if self.connector is not None:
+            self.connector.close()
 
     def send(self, message: Any) -> None:
         """Send a request. Raises `SlotLost`."""
@@ -89,11 +122,12 @@ class Slot:
 
     def close(self) -> None:
         """Kill everything that runs in the root, and remove what it was built on."""
-        self.socket.close()
+        self._close_sockets()
         if self.process.stdin is not None:
             self.process.stdin.close()
         self.process.kill()
         self.process.wait()
+        self.group.close()
         deadline = time.monotonic() + 1.0
         while time.monotonic() < deadline:
             try:

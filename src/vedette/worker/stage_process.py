@@ -9,18 +9,20 @@ import socket
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from vedette.model.errors import TooLarge, VedetteError
+from vedette.model.pipeline import PipelineSpec
 from vedette.model.runtime import Runtime, stage_words
 from vedette.model.work import Code, LogEntry, Task
 from vedette.stage import frames
 from vedette.stage.frames import Begin, Bytes, Cancel, Mirror, Run
 from vedette.stage.output import MAX_BYTES
-from vedette.worker import command_env, view
+from vedette.worker import command_env, staging, view
+from vedette.worker.identity import identify
 from vedette.worker.keeper import BROKEN
 from vedette.worker.slot import Slot, SlotLost
 
@@ -33,23 +35,33 @@ ONE_THREAD = {
 
 
 class Held(Struct):
-    """A datum that a stage process has been given. `logs` are those of earlier tries."""
+    """A datum that a stage process has been given. `logs` are those of earlier tries.
+
+    `spared` counts the processes that died before they had begun it.
+    """
 
     task: Task
     code: Code
     tries: int = 1
     logs: tuple[LogEntry, ...] = ()
     dropped: bool = False
+    spared: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
 
 class StageProcess:
-    """A stage process in a private root of its own, and the datums it holds, in order."""
+    """A stage process in a private root of its own, and the datums it holds, in order.
 
-    def __init__(self, folder: Path, runtime: Runtime, hidden: Sequence[str], *, network: bool):
+    `spec` is of any pipeline of its pool: they agree in user, limits, network and working folder.
+    `begun` is the number of the datum that it said it runs.
+    """
+
+    def __init__(self, folder: Path, runtime: Runtime, hidden: Sequence[str], spec: PipelineSpec):
         self.held: OrderedDict[int, Held] = OrderedDict()
         self.ready = False
+        self.begun = 0
+        self.limits = spec.limits
         self.head_since = time.monotonic()
         self._folder = folder
         self._codes: set[str] = set()
@@ -58,19 +70,20 @@ class StageProcess:
         self._outbox = bytearray()
         self._memory = [_memory("stdout"), _memory("stderr")]
         folder.mkdir(parents=True, exist_ok=True)
-        layout = view.layout(
-            runtime, base=str(folder / "root"), pfs=None, hidden=hidden, network=network
-        )
         try:
-            self._slot = Slot(layout, *self._memory)
-        except OSError:
+            layout = view.layout(
+                runtime, base=str(folder / "root"), pfs=None, hidden=hidden, network=spec.network,
+                working_dir=spec.transform.working_dir, identity=identify(spec.transform.user),
+            )  # fmt: skip
+            self._slot = Slot(layout, *self._memory, limits=spec.limits)
+        except (OSError, LookupError):
             self._clean_up()
             raise
         self.socket = self._slot.socket
         env = {**command_env.base(runtime), **ONE_THREAD}
         argv = [sys.executable, "-m", "vedette.stage", "--serve", str(self._slot.descriptor)]
         with contextlib.suppress(SlotLost):  # its end is seen when reading
-            self._slot.send(("serve", argv, env))
+            self._slot.send(("serve", argv, env, self._slot.group.address_space))
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
@@ -90,22 +103,25 @@ class StageProcess:
         if code.key not in self._codes:
             self._codes.add(code.key)
             target, *args = stage_words(code.spec) or ("",)
-            begin = Begin(code.key, code.pipeline, target, tuple(args), command_env.user(code))
+            begin = Begin(code.key, code.pipeline, target, tuple(args), command_env.user(code),
+                          _empty(code))  # fmt: skip
             self._queue(frames.pack(begin))
         run = Run(
             number, code.key, task.id, task.job, task.commit, task.attempt + held.tries - 1,
-            task.inputs, self._eager(task, read),
+            task.inputs, self._eager(task, staging.manner(code.spec), read),
         )  # fmt: skip
         if not self.held:
             self.head_since = time.monotonic()
         self.held[number] = held
         self._queue(frames.pack(run))
 
-    def _eager(self, task: Task, read: Callable[[bytes], bytes]) -> dict[bytes, bytes]:
+    def _eager(
+        self, task: Task, manner: Mapping[str, str], read: Callable[[bytes], bytes]
+    ) -> dict[bytes, bytes]:
         eager: dict[bytes, bytes] = {}
         room = frames.EAGER_BYTES
         for given in task.inputs:
-            if len(given.files) > MAX_EAGER_FILES:
+            if len(given.files) > MAX_EAGER_FILES or given.name in manner:
                 continue
             for file in given.files:
                 if file.size > room or self._mirror.touch(file.object):
@@ -184,9 +200,15 @@ class StageProcess:
     def obituary(self) -> tuple[str, list[str], bool]:
         """Of a process that has ended: why, its last words, and whether it could never start."""
         code = self._slot.exit_code()
+        hungry = self._slot.group.killed() > 0
         words = [line for line in self.last_words() if line]
         if code == BROKEN or not self.ready:
             return " ".join(words[-3:]) or f"the stage process ended with code {code}", words, True
+        if hungry:
+            reason = (
+                f"out of memory: more than resource_limits.memory of {self.limits.memory:,} bytes"
+            )
+            return reason, words, False
         if code is not None and code > 128:
             hint = " (out of memory?)" if code == 137 else ""
             return f"the stage process was killed by signal {code - 128}{hint}", words, False
@@ -217,6 +239,11 @@ class StageProcess:
             os.close(descriptor)
         if self._folder.exists():
             self._folder.rmdir()
+
+
+def _empty(code: Code) -> tuple[str, ...]:
+    manner = staging.manner(code.spec)
+    return tuple(name for name, how in manner.items() if how == "empty")
 
 
 def _memory(name: str) -> int:

@@ -5,16 +5,35 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
+from vedette.model.inputs import Pfs, leaves
+from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Task
+from vedette.worker.fetching import Fetching
 
 Read = Callable[[bytes], bytes]
+Manner = Literal["lazy", "empty"]
 
 
-def lay_out(task: Task, pfs: Path, read: Read) -> int:
-    """Write the inputs of `task` as fresh copies, and an empty `out`; returns bytes written."""
+def manner(spec: PipelineSpec) -> dict[str, Manner]:
+    """Which inputs come otherwise than as files with their bytes, by name."""
+    found: dict[str, Manner] = {}
+    for leaf in leaves(spec.input):
+        if isinstance(leaf, Pfs) and (leaf.empty_files or leaf.lazy):
+            found[leaf.name] = "empty" if leaf.empty_files else "lazy"
+    return found
+
+
+def lay_out(
+    task: Task, pfs: Path, read: Read, manner: Mapping[str, Manner], fetching: Fetching
+) -> int:
+    """Write the inputs of `task` as fresh copies, and an empty `out`; returns bytes written.
+
+    `manner` says which inputs are pipes that `fetching` fills, or names without bytes.
+    """
     clear(pfs)
     (pfs / "out").mkdir()
     total = 0
@@ -30,15 +49,13 @@ def lay_out(task: Task, pfs: Path, read: Read) -> int:
             if folder not in made:
                 os.makedirs(folder, exist_ok=True)
                 made.add(folder)
-            _write(target, read(file.object))
-            total += file.size
+            how = manner.get(given.name)
+            if how == "empty":
+                _write(target, b"")
+            elif how is None or not fetching.add(target, file.object):
+                _write(target, read(file.object))
+                total += file.size
     return total
-
-
-def empty_out(pfs: Path) -> None:
-    """Make `out` empty for another try."""
-    remove(pfs / "out")
-    (pfs / "out").mkdir()
 
 
 def clear(pfs: Path) -> None:
@@ -72,9 +89,24 @@ def remove(path: Path) -> None:
 
 
 def unlock(path: Path) -> None:
-    """Give back the right to read and write folders from which user code took it."""
-    path.chmod(0o755)
-    with os.scandir(path) as entries:
-        for entry in list(entries):
-            if stat.S_ISDIR(entry.stat(follow_symlinks=False).st_mode):
-                unlock(Path(entry.path))
+    """Give back the right to read and write folders from which user code took it.
+
+    Each is opened in the one above it, so that no link leads to another.
+    """
+    _unlock(str(path), None)
+
+
+def _unlock(name: str, above: int | None) -> None:
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    found = os.open(name, os.O_PATH | flags, dir_fd=above)
+    try:
+        os.chmod(f"/proc/self/fd/{found}", 0o700)
+        folder = os.open(".", os.O_RDONLY | flags, dir_fd=found)
+    finally:
+        os.close(found)
+    try:
+        for inner in os.listdir(folder):
+            if stat.S_ISDIR(os.stat(inner, dir_fd=folder, follow_symlinks=False).st_mode):
+                _unlock(inner, folder)
+    finally:
+        os.close(folder)

@@ -22,6 +22,7 @@ CLONE_NEWNET = 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
+IN_OPEN = 0x20
 
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 24, 38, 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
@@ -101,6 +102,20 @@ def give_up_privileges() -> None:
             break  # the kernel knows no more of them
     _libc.prctl(_PR_CAP_AMBIENT, ctypes.c_ulong(_PR_CAP_AMBIENT_CLEAR_ALL), 0, 0, 0)
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), 0, 0, 0), "prctl NO_NEW_PRIVS")
+
+
+def watch_opening() -> int:
+    """A descriptor that tells, by inotify(7), when a watched file is opened."""
+    descriptor = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+    _check(descriptor, "inotify_init1")
+    return int(descriptor)
+
+
+def watch(descriptor: int, path: str) -> int:
+    """Watch one file for being opened; the number under which it will be told."""
+    number = _libc.inotify_add_watch(descriptor, os.fsencode(path), ctypes.c_uint32(IN_OPEN))
+    _check(number, f"inotify_add_watch {path}")
+    return int(number)
 
 
 def loopback_up() -> None:

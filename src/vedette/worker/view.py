@@ -15,6 +15,7 @@ from pathlib import Path
 
 import vedette
 from vedette.model.runtime import Runtime
+from vedette.worker.identity import Identity
 from vedette.worker.root import Layout
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix", "/gnu",
@@ -24,8 +25,6 @@ _ETC = ("alternatives", "ca-certificates", "ca-certificates.conf", "fonts", "Ima
         "mime.types", "nsswitch.conf", "pki/tls/certs", "protocols", "services", "ssl/certs",
         "ssl/openssl.cnf", "OpenCL", "terminfo", "timezone")  # fmt: skip
 _NETWORK = ("resolv.conf", "hosts", "host.conf", "gai.conf")
-_USERS = b"root:x:0:0:root:/tmp:/bin/sh\nnobody:x:65534:65534:nobody:/tmp:/bin/sh\n"
-_GROUPS = b"root:x:0:\nnogroup:x:65534:\n"
 _HOSTS = b"127.0.0.1 localhost vedette\n"
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PYTHON_LINK = "/run/vedette/bin"
@@ -66,13 +65,18 @@ def layout(
     network: bool = False,
     working_dir: str = "",
     secrets: dict[str, bytes] | None = None,
+    identity: Identity | None = None,
+    programs: dict[str, bytes] | None = None,
+    pipes: Sequence[str] = (),
 ) -> Layout:
     """The private root for a runtime.
 
     `base` is an empty directory, `pfs` the host's folder that is to be `/pfs`, `hidden` folders of
-    the host that must not be seen even where they lie within a visible one; `secrets` are files by
-    path. Raises `OSError` when a folder to mount is missing.
+    the host that must not be seen even where they lie within a visible one; `secrets` and
+    `programs` are files by path, `pipes` paths of named pipes. Raises `OSError` when a folder to
+    mount is missing.
     """
+    identity = identity or Identity()
     mounts, links = _system()
     mounts += [("read", folder, folder) for folder in _own_folders(runtime)]
     for target, source in runtime.mount.items():
@@ -83,9 +87,11 @@ def layout(
     mounts += _masks(mounts, [*hidden, str(Path.home())])
     names = _ETC + (_NETWORK if network else ())
     mounts += [("read", f"/etc/{n}", f"/etc/{n}") for n in names if os.path.exists(f"/etc/{n}")]
-    files = {"/etc/passwd": _USERS, "/etc/group": _GROUPS, **(secrets or {})}
+    plain = {"/etc/passwd": identity.users(), "/etc/group": identity.groups(), **(secrets or {})}
     if not network:
-        files["/etc/hosts"] = _HOSTS
+        plain["/etc/hosts"] = _HOSTS
+    files = {path: (data, False) for path, data in plain.items()}
+    files.update({path: (data, True) for path, data in (programs or {}).items()})
     if pfs is not None:
         mounts.append(("write", pfs, "/pfs"))
     links.append((f"{PYTHON_LINK}/python", sys.executable))
@@ -95,7 +101,10 @@ def layout(
     if workdir not in volatile and not _covered(workdir, mounts):
         volatile.append(workdir)
     mounts, more = _out_of_the_way(mounts, volatile)
-    return Layout(base, mounts, links + more, files, volatile, workdir, network)
+    return Layout(
+        base, mounts, links + more, files, list(pipes), volatile, workdir, network,
+        identity.user, identity.group,
+    )  # fmt: skip
 
 
 def _system() -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
