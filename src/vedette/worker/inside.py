@@ -10,9 +10,12 @@ import os
 import resource
 import signal
 import stat
-from typing import Any
+from typing import Any, NoReturn
 
 from vedette.worker.root import Layout
+
+_OURS = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Signals that Python ignores and that programs expect to find as they were."""
 
 
 def look(request: Any) -> Any:
@@ -32,31 +35,58 @@ def spawn(
     try:
         os.chdir(layout.workdir)
         program = _find(argv[0], env.get("PATH", ""))
-        actions: list[Any] = []
-        if stdin is not None:
-            memory = os.memfd_create("stdin")
-            os.write(memory, stdin)
-            os.lseek(memory, 0, os.SEEK_SET)
-            actions.append((os.POSIX_SPAWN_DUP2, memory, 0))
+        memory = None if stdin is None else _in_memory(stdin)
         try:
-            child = os.posix_spawn(
-                program, argv, env, file_actions=actions, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
-            )
+            return start(program, argv, env, memory, space)
         finally:
-            if stdin is not None:
+            if memory is not None:
                 os.close(memory)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return f"command {argv[0]!r} cannot be started: {reason}"
-    bound(child, space)
+
+
+def _in_memory(data: bytes) -> int:
+    memory = os.memfd_create("stdin")
+    os.write(memory, data)
+    os.lseek(memory, 0, os.SEEK_SET)
+    return memory
+
+
+def start(
+    program: str, argv: list[str], env: dict[str, str], stdin: int | None = None, space: int = 0
+) -> int:
+    """Start a program, with so many bytes of address space at most (0: any). Raises OSError."""
+    if not space:
+        actions: list[Any] = [] if stdin is None else [(os.POSIX_SPAWN_DUP2, stdin, 0)]
+        return os.posix_spawn(program, argv, env, file_actions=actions, setsigdef=_OURS)
+    failed, tell = os.pipe()  # closed by itself when the program starts
+    child = os.fork()
+    if child == 0:
+        _become(program, argv, env, stdin, space, tell)
+    os.close(tell)
+    number = os.read(failed, 16)
+    os.close(failed)
+    if number:
+        os.waitpid(child, 0)
+        raise OSError(int(number), os.strerror(int(number)))
     return child
 
 
-def bound(child: int, space: int) -> None:
-    """Bound the address space of a process just started; 0: not at all."""
-    if space:  # long before the program that was started has read its first instruction from disk
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            resource.prlimit(child, resource.RLIMIT_AS, (space, space))
+def _become(
+    program: str, argv: list[str], env: dict[str, str], stdin: int | None, space: int, tell: int
+) -> NoReturn:
+    try:
+        for number in _OURS:
+            signal.signal(number, signal.SIG_DFL)
+        if stdin is not None:
+            os.dup2(stdin, 0)
+        resource.setrlimit(resource.RLIMIT_AS, (space, space))
+        os.execve(program, argv, env)  # noqa: S606 - commands run without a shell (ENGINE R2)
+    except OSError as error:
+        os.write(tell, str(error.errno).encode())
+    finally:
+        os._exit(127)
 
 
 def end_all() -> None:

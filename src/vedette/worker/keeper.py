@@ -155,8 +155,7 @@ def _serve(
     """Start a warm process that owns the socket from now on, and end with it."""
     os.chdir(layout.workdir)
     os.set_inheritable(descriptor, True)
-    child = os.posix_spawn(argv[0], argv, env, setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
-    inside.bound(child, space)
+    child = inside.start(argv[0], argv, env, space=space)
     os.close(descriptor)
     while True:
         done, status = os.waitpid(-1, 0)
