@@ -193,6 +193,7 @@ class Installation:
     async def stop(self) -> None:
         """End streams and services, answer what was asked, let workers go, close the stores."""
         self.site.hub.stop()
+        self.site.hosts.stop()
         await self.site.services.stop()
         self._http.should_exit = True
         if self._task is not None:

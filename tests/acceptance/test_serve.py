@@ -88,7 +88,7 @@ def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
         (["--listen", "nonsense"], "HOST:PORT"),
         (["--listen", "no.such.host.invalid:1"], "no.such.host.invalid"),
         (["--runtimes", "/nowhere.toml"], "/nowhere.toml"),
-        (["--workers", "0"], "workers"),
+        (["--workers", "-1"], "workers"),
     ],
 )
 def test_a_setting_that_cannot_be_is_one_line(

@@ -19,7 +19,15 @@ def test_every_operation_has_a_handler_and_is_found_at_its_address() -> None:
     assert set(handlers()) == {endpoint.name for endpoint in ENDPOINTS}
     for endpoint in ENDPOINTS:
         path = endpoint.path.format(
-            repo="r", branch="b", ref="c", path="d/e", name="n", id="i", key="k"
+            repo="r",
+            branch="b",
+            ref="c",
+            path="d/e",
+            name="n",
+            id="i",
+            key="k",
+            session="s",
+            worker="w",
         )
         assert found(endpoint.method, path)[0] == endpoint.name
 

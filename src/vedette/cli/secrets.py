@@ -14,7 +14,8 @@ from vedette.model.errors import Invalid
 
 @click.command("create-token")
 @click.argument("label", default="")
-@click.option("--scope", default="admin", show_default=True, help="admin, service or device:NAME.")
+@click.option("--scope", default="admin", show_default=True,
+              help="admin, service, worker or device:NAME.")  # fmt: skip
 @raw_option
 @connected
 async def create_token(client: Client, label: str, scope: str, raw: bool) -> None:

@@ -13,10 +13,12 @@ from vedette.client import subscription
 from vedette.client.life_calls import LifeCalls
 from vedette.client.lines import lines
 from vedette.client.transport import Transport
+from vedette.client.worker_endpoints import LIST_WORKER
 from vedette.model import api
 from vedette.model.errors import NotFound
 from vedette.model.events import Event
 from vedette.model.files import BranchInfo, CommitInfo, FileInfo, RepoInfo, Write, WriteResult
+from vedette.model.hosts import HostInfo
 from vedette.model.job import DatumInfo, JobInfo
 from vedette.model.pipeline import PipelineInfo
 
@@ -59,6 +61,10 @@ class Client(LifeCalls):
             async for batch in batches:
                 for event in batch:
                     yield event
+
+    async def list_worker(self) -> list[HostInfo]:
+        """The hosts that have workers."""
+        return await self._call(LIST_WORKER, {})
 
     # repos
     async def create_repo(self, name: str, description: str = "") -> RepoInfo:

@@ -7,6 +7,7 @@ from typing import Any
 from vedette.client import life
 from vedette.client.query import Number, Query
 from vedette.client.transport import Endpoint
+from vedette.client.worker_endpoints import WORKER_ENDPOINTS
 from vedette.model import api
 from vedette.model.files import BranchInfo, CommitInfo, FileInfo, RepoInfo, WriteResult
 from vedette.model.job import DatumInfo, JobInfo
@@ -326,4 +327,5 @@ READ_SECRET = Endpoint(
 ENDPOINTS: tuple[Endpoint[Any], ...] = (
     *(value for value in list(globals().values()) if isinstance(value, Endpoint)),
     *life.ENDPOINTS,
+    *WORKER_ENDPOINTS,
 )

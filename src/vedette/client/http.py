@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ import msgspec
 from vedette.client.endpoints import EVENTS
 from vedette.client.lines import lines
 from vedette.client.transport import Body, Endpoint
-from vedette.model.errors import InvalidName, Unavailable, VedetteError, subclasses
+from vedette.model.errors import Invalid, InvalidName, Unavailable, VedetteError, subclasses
 from vedette.model.events import Event
 from vedette.model.paths import clean
 
@@ -32,7 +33,9 @@ def default_address() -> str:
 class HttpTransport:
     """Calls over HTTP, with connections kept open. Without arguments: as the environment says.
 
-    The environment: VEDETTE_ADDRESS (http://127.0.0.1:7650) and VEDETTE_TOKEN.
+    The environment: VEDETTE_ADDRESS (http://127.0.0.1:7650) and VEDETTE_TOKEN. `ca_file` has the
+    certificates to trust instead of the usual ones. `patience` is how many seconds the server may
+    be silent (None: for ever, once it is reached).
     """
 
     def __init__(
@@ -41,6 +44,9 @@ class HttpTransport:
         token: str | None = None,
         *,
         transport: httpx2.AsyncBaseTransport | None = None,
+        ca_file: str = "",
+        patience: float | None = None,
+        connections: int = 100,
     ) -> None:
         address = (address or default_address()).rstrip("/")
         self.address = address if "://" in address else f"http://{address}"
@@ -50,7 +56,9 @@ class HttpTransport:
             self._http = httpx2.AsyncClient(
                 base_url=self.address,
                 headers=headers,
-                timeout=httpx2.Timeout(60.0, read=None),
+                timeout=httpx2.Timeout(patience or 60.0, read=patience, pool=None),
+                limits=httpx2.Limits(max_connections=connections, keepalive_expiry=60.0),
+                verify=_trusted(ca_file),
                 transport=transport,
                 trust_env=False,
             )
@@ -132,6 +140,15 @@ class HttpTransport:
         except httpx2.TransportError as error:
             reason = str(error) or type(error).__name__
             raise Unavailable(f"the server at {self.address} went away: {reason}") from error
+
+
+def _trusted(ca_file: str) -> ssl.SSLContext | bool:
+    if not ca_file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise Invalid(f"--ca-file {ca_file}: {error.strerror or error}") from None
 
 
 def url(endpoint: Endpoint[Any], params: Mapping[str, str]) -> str:

@@ -143,7 +143,7 @@ class Health(Struct, frozen=True, kw_only=True):
 
 
 class NewToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A token to create. `scope`: admin, service, or device:NAME."""
+    """A token to create. `scope`: admin, service, worker, or device:NAME."""
 
     label: str = ""
     scope: str = "admin"

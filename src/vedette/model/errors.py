@@ -8,6 +8,7 @@ VedetteError
 │   ├── InvalidSpec    a pipeline spec with faults, all of them (U6)
 │   └── WrongMethod    an address does not answer to this method      405        exit 2
 ├── NotFound           no such repo, commit, file, job ...        404        exit 3
+│   └── NotJoined      a host's session or worker is not known       404        exit 3
 ├── Conflict           it exists, is in use, or has moved on      409        exit 4
 │   └── PathConflict   a path is a file or a directory (P4, M3)
 ├── TooLarge           over a limit on bytes or count             413        exit 5
@@ -84,6 +85,12 @@ class NotFound(VedetteError):
     """There is no such thing."""
 
     kind, status, exit_code = "not_found", 404, 3
+
+
+class NotJoined(NotFound):
+    """The session of a host, or one of its workers, is not known: join or register again."""
+
+    kind = "not_joined"
 
 
 class Conflict(VedetteError):

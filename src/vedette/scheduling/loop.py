@@ -22,7 +22,7 @@ import structlog
 
 from vedette.launchers.launcher import Launcher
 from vedette.metadata.store import MetadataStore, Rows
-from vedette.model.errors import Unavailable, VedetteError
+from vedette.model.errors import NotFound, Unavailable, VedetteError
 from vedette.model.events import Event
 from vedette.model.work import Code, Pool, Task
 from vedette.objects.store import ObjectStore
@@ -32,7 +32,7 @@ from vedette.scheduling.intents import Intent, SchedulingTransaction
 from vedette.scheduling.readiness import for_worker
 from vedette.scheduling.recovery import Runtimes
 from vedette.scheduling.rounds import CommitCache, Round, flush
-from vedette.scheduling.running import Memory
+from vedette.scheduling.running import Memory, Worker
 from vedette.scheduling.source import LocalSource
 from vedette.versioning.transaction import Transaction
 
@@ -188,7 +188,14 @@ class Loop:
 
     def code(self, key: str) -> Code:
         """The pipeline version that a task names."""
-        return self._codes[key]
+        found = self._codes.get(key)
+        if found is None:
+            raise NotFound(f"no pipeline version is called {key!r}")
+        return found
+
+    def workers(self) -> list[Worker]:
+        """All workers as they are now; from any thread."""
+        return list(self._memory.workers.values())
 
     def listen(self, callback: Callable[[list[Event]], None]) -> Callable[[], None]:
         """Call back after each round that brought events, in the loop's thread."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -75,6 +76,7 @@ class Api:
             query=_query(operation, scope["query_string"]),
             chunks=_chunks(receive),
             scope=scope.get("vedette.scope", ADMIN),
+            gone=partial(_hung_up, receive),
             media=headers.get(b"content-type", b"").decode("latin-1"),
             etag=headers.get(b"if-none-match", b"").decode("latin-1").strip('"'),
         )
@@ -127,6 +129,11 @@ async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
             yield chunk
         if not message.get("more_body"):
             return
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _check_length(headers: dict[bytes, bytes], limit: int) -> None:

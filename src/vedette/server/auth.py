@@ -18,13 +18,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from vedette.model.errors import Forbidden, Unauthorized, VedetteError
 from vedette.server import problem
 from vedette.server.api import raw_path_of
-from vedette.server.call import ADMIN
+from vedette.server.call import ADMIN, WORKER
 from vedette.server.keyring import Tokens
 
 OPEN_PATHS = ("/v1/version", "/v1/health")
 # Who is to sign in needs the form and what it is drawn with. Nothing there tells of the data.
 ENTRANCE = ("/login", "/static/")
 NOBODY = "nobody"
+WORKPLACES = ("/v1/workers", "/v1/objects/")
 
 
 class Sessions(Protocol):
@@ -92,7 +93,7 @@ class Gate:
         allowed = self.tokens.scope_of(token)
         if allowed is None:
             raise Unauthorized("the token is not known here, or has been revoked")
-        _check_device(allowed, raw_path_of(scope))
+        _check_place(allowed, raw_path_of(scope))
         return allowed
 
     def _session(self, scope: Scope, origin: bytes) -> str | None:
@@ -142,8 +143,10 @@ def _name_of(host: str) -> str:
     return host.rpartition(":")[0] if ":" in host else host
 
 
-def _check_device(allowed: str, path: str) -> None:
+def _check_place(allowed: str, path: str) -> None:
     kind, _, device = allowed.partition(":")
+    if kind == WORKER and path not in OPEN_PATHS and not path.startswith(WORKPLACES):
+        raise Forbidden(f"this token is for workers only: it may not ask {path}")
     if kind == "device" and not path.startswith(f"/v1/devices/{device}/"):
         raise Forbidden(f"this token is for device {device!r} only: it may not ask {path}")
 

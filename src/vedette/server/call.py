@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from vedette.server.site import Site
 
 ADMIN = "admin"
 SERVICE = "service"
+WORKER = "worker"
 
 
 class Call:
@@ -22,7 +24,7 @@ class Call:
     come from within the server's own process.
     """
 
-    __slots__ = ("_chunks", "body", "etag", "inside", "media", "params", "query", "scope")
+    __slots__ = ("_chunks", "_gone", "body", "etag", "inside", "media", "params", "query", "scope")
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class Call:
         *,
         scope: str = ADMIN,
         inside: bool = False,
+        gone: Callable[[], Awaitable[None]] | None = None,
         media: str = "",
         etag: str = "",
     ) -> None:
@@ -42,6 +45,7 @@ class Call:
         self._chunks = chunks
         self.scope = scope
         self.inside = inside
+        self._gone = gone
         self.media = media
         self.etag = etag
 
@@ -65,6 +69,13 @@ class Call:
             if size > limit:
                 return b"".join(held), self._chunks
         return held[0] if len(held) == 1 else b"".join(held)
+
+    async def gone(self) -> None:
+        """Return when the caller has hung up. The body must have been read before."""
+        if self._gone is None:
+            await asyncio.Event().wait()
+        else:
+            await self._gone()
 
     def need_admin(self, what: str) -> None:
         """Raise Forbidden for tokens that may not do this."""

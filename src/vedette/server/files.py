@@ -50,7 +50,7 @@ async def get_file(site: Site, call: Call) -> Content:
     elif found.size <= _WHOLE:
         chunks = await asyncio.to_thread(_whole, site, found.object)
     else:
-        chunks = in_thread(_pieces(site, found.object, found.size))
+        chunks = in_thread(pieces_of(site, found.object, 0, found.size, whole=True))
     return Content(chunks=chunks, media=media_of(path), etag=found.object.hex(), size=found.size)
 
 
@@ -120,17 +120,21 @@ def _whole(site: Site, name: ObjectId) -> bytes:
         return contents.read(rows, site.objects, name)
 
 
-def _pieces(site: Site, name: ObjectId, size: int) -> Iterator[bytes]:
-    """A large object in pieces, verified at the end: a reader of damaged bytes sees a broken end.
+def pieces_of(
+    site: Site, name: ObjectId, first: int, count: int, *, whole: bool
+) -> Iterator[bytes]:
+    """Many bytes of an object in pieces. The `whole` of it is verified at the end: a reader of
+    damaged bytes sees a broken end.
 
     Each piece is read in a transaction of its own, so that none stays open for a slow reader.
     """
     hasher = object_hasher()
-    for offset in range(0, size, _PIECE):
+    end = first + count
+    for offset in range(first, end, _PIECE):
         with site.read() as rows:
-            piece = contents.read(rows, site.objects, name, offset, _PIECE)
+            piece = contents.read(rows, site.objects, name, offset, min(_PIECE, end - offset))
         hasher.update(piece)
-        if offset + _PIECE >= size and hasher.digest() != name:
+        if whole and offset + _PIECE >= end and hasher.digest() != name:
             raise Corrupt(f"object {name.hex()} is not what it should be: restore it from a backup")
         yield piece
 
@@ -148,7 +152,7 @@ def _tar(site: Site, commit: commits.CommitRow, path: str) -> Iterator[bytes]:
             held.append(info.tobuf(tarfile.PAX_FORMAT))
             if file.size > _WHOLE:
                 yield b"".join(held)
-                yield from _pieces(site, file.object, file.size)
+                yield from pieces_of(site, file.object, 0, file.size, whole=True)
                 held, size = [], 0
             else:
                 held.append(_whole(site, file.object))

@@ -14,12 +14,15 @@ from vedette.server import (
     secrets,
     status,
     tokens,
+    workers,
     writes,
 )
 from vedette.server.call import Handler
 from vedette.server.table import Operation, Table
 
-_MODULES = (repos, commits, files, writes, changes, pipelines, jobs, life, status, tokens, secrets)
+_MODULES = (
+    repos, commits, files, writes, changes, pipelines, jobs, life, status, tokens, secrets, workers
+)  # fmt: skip
 
 
 def handlers() -> dict[str, Handler]:

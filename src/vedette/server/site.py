@@ -14,7 +14,12 @@ from msgspec import Struct
 from vedette.metadata.store import MetadataStore, Rows
 from vedette.model.errors import Invalid
 from vedette.model.events import Event
+from vedette.model.work import Code, Task
 from vedette.objects.store import ObjectStore
+from vedette.scheduling.demand import Demand
+from vedette.scheduling.rounds import Round
+from vedette.scheduling.running import Worker
+from vedette.server.hosts import Hosts
 from vedette.server.hub import Hub
 from vedette.server.keyring import Tokens
 from vedette.server.services import Supervisor
@@ -45,6 +50,27 @@ class Rounds(Protocol):
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Run in the next round; completes after the commit is durable."""
 
+    def enter(self, work: Callable[[Round], T], durable: bool = False) -> Future[T]:
+        """As `submit`, with the scheduler's own view of the round."""
+
+    def claim(self, worker: str, room: int) -> Future[list[Task]]:
+        """Ask for tasks for a worker on another host."""
+
+    def withdraw(self, worker: str, future: Future[list[Task]]) -> None:
+        """Have a claim answered at once."""
+
+    def beat(self, worker: str) -> list[int] | None:
+        """A worker lives: its leases, None if it is not known."""
+
+    def workers(self) -> list[Worker]:
+        """All workers as they are now."""
+
+    def code(self, key: str) -> Code:
+        """A pipeline version with its secrets. Raises NotFound."""
+
+    def watch_demand(self, callback: Callable[[dict[str, Demand]], None]) -> None:
+        """Be told after each round how many workers are wanted, in the scheduler's thread."""
+
     def listen(self, callback: Callable[[list[Event]], None]) -> Callable[[], None]:
         """Be told of each durable round, in the scheduler's thread; returns how to stop."""
 
@@ -64,6 +90,8 @@ class Site:
         self.hub = Hub(rounds.listen)
         self.services = Supervisor()
         self.tokens = Tokens(rounds.store)
+        self.hosts = Hosts()
+        rounds.watch_demand(self.hosts.watch)
 
     def read(self) -> AbstractContextManager[Rows]:
         """A snapshot of the metadata."""

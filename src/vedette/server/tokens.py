@@ -14,14 +14,14 @@ from vedette.server.site import Site
 from vedette.versioning.times import maybe, moment
 from vedette.versioning.transaction import Transaction
 
-_SCOPE = re.compile(r"admin|service|device:[A-Za-z0-9-]{1,63}")
+_SCOPE = re.compile(r"admin|service|worker|device:[A-Za-z0-9-]{1,63}")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f]{0,200}")
 
 
 def add(tx: Transaction, label: str, scope: str) -> CreatedToken:
     """Make a token; raises Invalid for a scope or label that cannot be."""
     if not _SCOPE.fullmatch(scope):
-        raise Invalid(f"scope {scope!r}: use admin, service or device:NAME")
+        raise Invalid(f"scope {scope!r}: use admin, service, worker or device:NAME")
     if not _LABEL.fullmatch(label):
         raise Invalid("a label has at most 200 characters, and no control characters")
     identity, token = secrets.token_hex(8), "vdt_" + secrets.token_urlsafe(32)

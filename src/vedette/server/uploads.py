@@ -26,9 +26,11 @@ async def staged(site: Site, data: bytes) -> Prepared:
     return await asyncio.to_thread(prepare, site.objects, data)
 
 
-async def staged_stream(site: Site, head: bytes, rest: AsyncIterator[bytes], what: str) -> Prepared:
+async def staged_stream(
+    site: Site, head: bytes, rest: AsyncIterator[bytes], what: str, limit: int | None = None
+) -> Prepared:
     """Bytes of which more are to come, staged as they do. Raises TooLarge over the limit."""
-    limit = site.limits.file
+    limit = site.limits.file if limit is None else limit
     chunks = limited(_after(head, rest), limit, what)
     return await asyncio.to_thread(
         prepare_stream, site.objects, _pulled(chunks, asyncio.get_running_loop()), limit

@@ -1,0 +1,93 @@
+"""`worker`: run datums for a server that is elsewhere; and the list of who does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from vedette import telemetry
+from vedette.cli import shown
+from vedette.cli.session import connected, raw_option
+from vedette.client import Client
+from vedette.model.errors import Invalid
+
+_AT_ONCE = 130
+
+
+@click.command("worker")
+@click.option("--server", "servers", multiple=True, metavar="URL",
+              help="Where the server is (VEDETTE_ADDRESS); several are tried in turn.")  # fmt: skip
+@click.option("--token", metavar="TOKEN", help="A token of scope worker (VEDETTE_TOKEN).")
+@click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE",
+              help="A file that holds the token.")  # fmt: skip
+@click.option("--pipelines", default="*", show_default=True, metavar="GLOB",
+              help="Serve only pipelines whose name matches.")  # fmt: skip
+@click.option("--slots", type=click.IntRange(1, 1024), metavar="N",
+              help="Datums at once (as many as cores).")  # fmt: skip
+@click.option("--runtimes", type=click.Path(path_type=Path), metavar="FILE",
+              help="What image names mean on this host (TOML).")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
+              help="Where datums are laid out (a folder that goes with the process).")  # fmt: skip
+@click.option("--ca-file", default="", metavar="FILE",
+              help="Certificates to trust instead of the usual ones.")  # fmt: skip
+@click.pass_context
+def worker(
+    ctx: click.Context, servers: tuple[str, ...], token: str | None, token_file: Path | None,
+    pipelines: str, slots: int | None, runtimes: Path | None, data: Path | None, ca_file: str,
+) -> None:  # fmt: skip
+    """Run datums for a server that is elsewhere, until Ctrl-C or SIGTERM."""
+    from vedette.client.http import default_address
+    from vedette.wiring_worker import Work, work
+
+    telemetry.set_up_log()
+    address, given = ctx.obj or (None, None)
+    found = tuple(servers) or (address or default_address(),)
+    settings = Work(
+        servers=found, token=_token(token or given, token_file), pipelines=pipelines, slots=slots,
+        runtimes=runtimes, data=data, ca_file=ca_file,
+    )  # fmt: skip
+    stop = threading.Event()
+
+    def asked_to_stop(*_: object) -> None:
+        if stop.is_set():
+            os._exit(_AT_ONCE)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, asked_to_stop)
+    print(f"vedette works for {', '.join(found)}", flush=True)
+    work(settings, stop)
+
+
+def _token(given: str | None, file: Path | None) -> str:
+    if given and file is not None:
+        raise Invalid("--token and --token-file: give one of them")
+    if file is None:
+        return given or os.environ.get("VEDETTE_TOKEN", "")
+    try:
+        return file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"--token-file {file}: {error}") from None
+
+
+@click.command("list-worker")
+@raw_option
+@connected
+async def list_worker(client: Client, raw: bool) -> None:
+    """List the hosts that have workers."""
+    hosts = await client.list_worker()
+    if raw:
+        shown.raw(hosts)
+        return
+    rows = (
+        (h.name, h.host or "-", ", ".join(h.pools) or "-", h.slots, h.workers, h.running,
+         h.pipelines, shown.age(h.since))
+        for h in hosts
+    )  # fmt: skip
+    shown.table(
+        ("NAME", "HOST", "POOLS", "SLOTS", "WORKERS", "RUNNING", "PIPELINES", "SINCE"), rows
+    )

@@ -1,0 +1,103 @@
+"""Where the parts of a host that runs workers for a server are put together."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from vedette import __version__
+from vedette.launchers import runtimes
+from vedette.launchers.processes import ProcessLauncher
+from vedette.model.hosts import Join
+from vedette.wiring import applications, bounded
+from vedette.worker.agents import agent_for
+from vedette.worker.host import Host, host_name
+from vedette.worker.line import Line
+from vedette.worker.remote_source import RemoteSource
+from vedette.worker.settings import Settings
+
+GRACE = 20.0
+"""Seconds that a datum which runs may still take when the host is told to stop."""
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """How a host is to work. `cache` is in bytes; `slots` None: as many as there are cores."""
+
+    servers: tuple[str, ...]
+    token: str = ""
+    pipelines: str = "*"
+    slots: int | None = None
+    runtimes: Path | None = None
+    data: Path | None = None
+    ca_file: str = ""
+    cache: int = 256 << 20
+
+
+def work(settings: Work, stop: threading.Event) -> None:
+    """Work until told to stop. Raises what the server refuses for good."""
+    known: dict[str, Any] = {}
+    for app in applications():
+        known.update(app.runtimes())
+    images = runtimes.load(settings.runtimes, known)
+    slots = settings.slots or runtimes.cores()
+    with _folder(settings.data) as data:
+        source = RemoteSource(
+            lambda: Line(settings.servers, settings.token, ca_file=settings.ca_file,
+                         connections=3 * slots + 32),
+            lambda: Join(name=host_name(), host=_here(), slots=slots,
+                         pipelines=settings.pipelines, version=__version__),
+            settings.cache,
+        )  # fmt: skip
+        worker = Settings(
+            scratch=data / "workers", runtime_of=images.of, hidden=(str(data),), grace=GRACE
+        )
+        launcher = ProcessLauncher(
+            partial(agent_for, settings=worker), partial(bounded, settings.slots)
+        )
+        source.begin()
+        try:
+            launcher.start(source)
+            following = source.run(
+                Host(source, images, settings.pipelines, launcher.wanted).follow()
+            )
+            try:
+                _until(stop, following, source.fatal)
+            finally:
+                following.cancel()
+                launcher.stop()
+        finally:
+            source.close()
+    if source.fatal.done():
+        raise source.fatal.result()
+
+
+def _until(stop: threading.Event, *others: Future[Any]) -> None:
+    """Wait for the event, or for one of the others to end."""
+    for other in others:
+        other.add_done_callback(lambda _: stop.set())
+    stop.wait()
+
+
+def _here() -> str:
+    import socket
+
+    return socket.gethostname()
+
+
+@contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    """The folder for what workers need on disk; one that goes with the process by default."""
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        yield data.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="vedette-worker-") as made:
+        yield Path(made)

@@ -1,0 +1,43 @@
+"""Workers on other hosts: real servers, real `vedette worker` processes, over HTTP."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.hosts import host_of, working
+from tests.program import Server, serving
+
+
+def shell(server: Server, name: str, script: str, source: Any = None, **fields: Any) -> None:
+    """Create a pipeline of a shell command."""
+    spec = {
+        "pipeline": {"name": name},
+        "input": source or {"pfs": {"repo": "images", "glob": "/*"}},
+        "transform": {"cmd": ["sh", "-c", script], **fields.pop("transform", {})},
+        **fields,
+    }
+    server("create-pipeline", "-f", "-", stdin=json.dumps(spec).encode())
+
+
+def test_a_command_pipeline_runs_on_a_worker_over_http(tmp_path: Path) -> None:
+    """A server without workers of its own waits for one that comes over HTTP."""
+    with serving(tmp_path / "data", "--workers", "0") as server:
+        server("create-repo", "images")
+        shell(server, "upper", "for f in /pfs/images/*; do tr a-z A-Z <$f >/pfs/out/${f##*/}; done")
+        big = bytes(range(97, 123)) * 4000
+        server.put("images", "/a", b"hello")
+        server.put("images", "/b", big)
+        with working(tmp_path / "w.log", "--server", server.address) as worker:
+            server.idle()
+            assert server.content("upper", "/a") == b"HELLO"
+            assert server.content("upper", "/b") == big.upper()
+            host = host_of(server, worker)
+            assert (host["pools"], host["running"]) == (["command:upper"], 0)
+            server.put("images", "/c", b"later")
+            server.idle()
+            assert server.content("upper", "/c") == b"LATER"
+            assert "upper" in server("list-worker").out
+            assert worker.stop() == 0
+        assert server.get("/v1/workers") == []
