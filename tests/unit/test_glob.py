@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wcmatch import glob as wcglob
 
 from vedette.model.errors import InvalidGlob, InvalidSpec
-from vedette.model.glob import compile_glob, expand_key, highest_reference
+from vedette.model.glob import check_template, compile_glob, expand_key
 from vedette.model.glob_match import assemble, regex_source, run
 from vedette.model.glob_parse import parse
 from vedette.model.paths import clean, parents
@@ -177,7 +177,24 @@ def test_g6_a_key_is_made_of_captures() -> None:
     assert expand_key("$1-x", ("a",)) == "a-x"
     assert expand_key("$$1 $", ("a",)) == "$1 $"
     assert expand_key("same", ()) == "same"
-    assert highest_reference("$1${12}$$99") == 12
+
+
+@pytest.mark.parametrize(
+    ("template", "fault"),
+    [
+        ("$1${2}$$99", ""),
+        ("same", ""),
+        ("$3", "names more captures than the glob '/(*)-(*)' has: 2"),
+        ("${12}", "names more captures"),
+        ("$0", "numbered from 1"),
+        ("a\0", "none of them a control one"),
+        ("a" * 257, "at most 256 characters"),
+    ],
+)
+def test_g6_a_key_that_cannot_be_made_is_refused_at_creation(template: str, fault: str) -> None:
+    wrong = check_template(template, "/(*)-(*)", 2)
+    assert fault in wrong
+    assert bool(wrong) == bool(fault)
 
 
 def test_g6_a_key_that_names_a_missing_capture_is_refused() -> None:

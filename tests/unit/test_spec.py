@@ -291,10 +291,10 @@ def test_what_comes_later_is_refused_by_name() -> None:
     later = unsupported(parse_spec(FULL).spec)
     words = {line.split(": ")[0].split(".")[-1] for line in later}
     assert words == {
-        "join", "group", "egress", "service", "spout", "s3_out", "s3",
+        "egress", "service", "spout", "s3_out", "s3",
         "build", "incremental", "retain",
     }  # fmt: skip
-    assert "input.cross[1].join: join inputs come with a later release" in later
+    assert "egress: egress comes with a later release" in later
 
 
 def test_what_has_no_meaning_is_accepted_with_a_warning_that_says_so() -> None:

@@ -103,6 +103,70 @@ def test_g6_a_join_key_must_name_captures_that_the_glob_has() -> None:
     assert "join_on: missing" in refusal(spec(input={"join": [{"pfs": bare}]}))
 
 
+def leaf(repo: str, **more: Any) -> dict[str, Any]:
+    return {"pfs": {"repo": repo, "glob": "/(*)", **more}}
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"group": [leaf("a")]}, "input.group[0].pfs.group_by: missing: an input in a group needs"),
+        ({"join": [leaf("a", join_on="$0")]}, "captures are numbered from 1"),
+        (
+            {"join": [leaf("a", join_on="$1"), {"cross": [leaf("b"), leaf("c")]}]},
+            "input.join[1]: some datums lack a key for the join: 'join_on' makes one",
+        ),
+        (
+            {"group": [{"union": [leaf("a", group_by="$1"), leaf("b")]}]},
+            "input.group[0]: some datums lack a key for the group: 'group_by' makes one",
+        ),
+        (
+            {"group": [{"cron": {"name": "tick", "spec": "@daily"}}]},
+            "input.group[0]: a clock's ticks have no key for the group",
+        ),
+        (
+            {
+                "group": [
+                    {
+                        "union": [
+                            leaf("a", name="x", group_by="$1"),
+                            leaf("b", name="x", group_by="$1"),
+                        ]
+                    }
+                ]
+            },
+            "a group shows all inputs named 'x' together: they must be of one repo and branch",
+        ),
+        ({"join": [leaf("a", join_on="$1"), leaf("a", join_on="1")]}, "two inputs are named 'a'"),
+        ({"cross": [leaf("r", name=f"n{n}") for n in range(257)]}, "more than 256 inputs"),
+    ],
+)
+def test_u6_inputs_that_cannot_combine_are_refused(tree: dict[str, Any], message: str) -> None:
+    said = refusal(spec(input=tree))
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_u6_keys_may_come_from_within() -> None:
+    joined = {"join": [leaf("a", join_on="$1", group_by="$1"), leaf("b", join_on="$1")]}
+    assert parse_spec(spec(input={"group": [joined]})).warnings == ()
+    crossed = {"cross": [leaf("c", join_on="$1"), leaf("d")]}
+    assert parse_spec(spec(input={"join": [leaf("a", join_on="$1"), crossed]})).warnings == ()
+    outer = {
+        "join": [leaf("a", join_on="1", group_by="$1", outer_join=True), leaf("b", join_on="1")]
+    }
+    assert "some datums lack a key" in refusal(spec(input={"group": [outer]}))
+
+
+def test_a_key_without_effect_is_a_warning() -> None:
+    parsed = parse_spec(spec(input=leaf("a", join_on="$1", group_by="$1", outer_join=True)))
+    assert parsed.warnings == (
+        "input.pfs.join_on: has no effect outside a join",
+        "input.pfs.group_by: has no effect outside a group",
+        "input.pfs.outer_join: has no effect outside a join",
+    )
+
+
 def test_a_document_nested_without_end_is_refused() -> None:
     tree: dict[str, Any] = {"pfs": {"repo": "r", "glob": "/"}}
     for _ in range(200):

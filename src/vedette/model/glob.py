@@ -19,6 +19,8 @@ from vedette.model.glob_match import Program, assemble, regex_source, run
 from vedette.model.glob_parse import Group, Run, Sequence, Text, parse
 from vedette.model.paths import parents
 
+MAX_TEMPLATE = 256
+_SPACE = 32
 _REFERENCE = re.compile(r"\$(?:([0-9]+)|\{([0-9]+)\})")
 
 
@@ -113,11 +115,18 @@ def expand_key(template: str, captures: tuple[str, ...]) -> str:
     return "$".join(_REFERENCE.sub(value, part) for part in template.split("$$"))
 
 
-def highest_reference(template: str) -> int:
-    """The highest capture that a join or group key names; 0 for none."""
-    parts = template.split("$$")
-    found = [int(a or b) for part in parts for a, b in _REFERENCE.findall(part)]
-    return max(found, default=0)
+def check_template(template: str, glob: str, captures: int) -> str:
+    """What is wrong with a join or group key over a glob with so many captures; "" if nothing."""
+    if len(template) > MAX_TEMPLATE or any(ord(letter) < _SPACE for letter in template):
+        return f"{template[:40]!r}: at most {MAX_TEMPLATE} characters, none of them a control one"
+    for part in template.split("$$"):
+        for first, second in _REFERENCE.findall(part):
+            number = int(first or second)
+            if number > captures:
+                return f"{template!r} names more captures than the glob {glob!r} has: {captures}"
+            if not number:
+                return f"{template!r} names ${number}: captures are numbered from 1"
+    return ""
 
 
 def _levels(nodes: Sequence) -> tuple[int, int | None]:

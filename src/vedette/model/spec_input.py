@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from vedette.model.errors import Invalid, InvalidGlob, InvalidName
-from vedette.model.glob import compile_glob, highest_reference
-from vedette.model.inputs import Cron, Cross, Group, Input, Join, Pfs, Trigger, Union
+from vedette.model.glob import check_template, compile_glob
+from vedette.model.inputs import Cron, Cross, Group, Input, Join, Pfs, Trigger, Union, leaves
 from vedette.model.paths import check_name
 from vedette.model.schedule import parse_schedule, parse_start
 from vedette.model.spec_read import Reading
@@ -19,6 +19,8 @@ _COMBINED: dict[str, Callable[[tuple[Input, ...]], Input]] = {
     "join": Join,
     "group": Group,
 }
+_KEYS = {"join": "join_on", "group": "group_by"}
+MAX_INPUTS = 256
 _KINDS = ("pfs", "atom", "cross", "union", "join", "group", "cron")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -34,9 +36,12 @@ class InputReader:
         self.pipeline = pipeline
         self.atoms = False
         self._triggered = 0
+        self._inputs = 0
 
-    def tree(self, given: dict[str, Any], path: str = "input", inside: str = "") -> Input | None:
-        """The input at `path`; None if it has faults. `inside` is the kind of node around it."""
+    def tree(
+        self, given: dict[str, Any], path: str = "input", inside: tuple[str, ...] = ()
+    ) -> Input | None:
+        """The input at `path`; None if it has faults. `inside` are the kinds of nodes around it."""
         kinds = [kind for kind in (*_KINDS, "git") if kind in given]
         if len(kinds) != 1:
             needed = f"one of {', '.join(_KINDS)}"
@@ -48,7 +53,10 @@ class InputReader:
         kind = kinds[0]
         here = f"{path}.{kind}"
         if kind in _COMBINED:
-            return self._combined(kind, given[kind], here)
+            return self._combined(kind, given[kind], here, inside)
+        self._inputs += 1
+        if self._inputs == MAX_INPUTS + 1:
+            self.reading.fault(path, f"there are more than {MAX_INPUTS} inputs")
         if kind == "cron":
             return self._cron(given[kind], here)
         if kind == "git":
@@ -57,19 +65,43 @@ class InputReader:
         self.atoms = self.atoms or kind == "atom"
         return self._pfs(given[kind], here, inside)
 
-    def _combined(self, kind: str, given: list[dict[str, Any]], path: str) -> Input | None:
+    def _combined(
+        self, kind: str, given: list[dict[str, Any]], path: str, inside: tuple[str, ...]
+    ) -> Input | None:
         if not given:
             self.reading.fault(path, "there are no inputs in it")
             return None
-        children = [self.tree(child, f"{path}[{index}]", kind) for index, child in enumerate(given)]
+        within = (*inside, kind)
+        children = [
+            self.tree(child, f"{path}[{index}]", within) for index, child in enumerate(given)
+        ]
+        if kind in _KEYS:
+            self._all_keyed(kind, children, path)
         known = tuple(child for child in children if child is not None)
         node = _COMBINED[kind](known)
-        if kind != "union":
-            for name in _repeated([_names(child) for child in known]):
+        repeated = _repeated([_names(child) for child in known]) if kind != "union" else []
+        if kind == "group":
+            for name in sorted(set(_shown_together(node)).difference(repeated)):
                 self.reading.fault(
-                    path, f"two inputs are named {name!r}: give one of them another name"
+                    path,
+                    f"a group shows all inputs named {name!r} together: they must be of one repo "
+                    "and branch, or have names of their own",
                 )
+        for name in repeated:
+            self.reading.fault(
+                path, f"two inputs are named {name!r}: give one of them another name"
+            )
         return node if len(known) == len(children) else None
+
+    def _all_keyed(self, kind: str, children: list[Input | None], path: str) -> None:
+        """Every datum of an input in a join or a group has a key (ENGINE D4, D5)."""
+        for index, child in enumerate(children):
+            if child is None or isinstance(child, Pfs) or _has_key(child, _KEYS[kind]):
+                continue
+            what = "a clock's ticks have no" if isinstance(child, Cron) else "some datums lack a"
+            self.reading.fault(
+                f"{path}[{index}]", f"{what} key for the {kind}: '{_KEYS[kind]}' makes one"
+            )
 
     def _name(self, name: str, what: str, path: str) -> str:
         try:
@@ -88,7 +120,7 @@ class InputReader:
             self._name(name, "input", f"{path}.name")
         return name
 
-    def _pfs(self, given: dict[str, Any], path: str, inside: str) -> Pfs | None:
+    def _pfs(self, given: dict[str, Any], path: str, inside: tuple[str, ...]) -> Pfs | None:
         before = len(self.reading.faults)
         repo = str(given.get("repo") or "")
         if not repo:
@@ -120,24 +152,24 @@ class InputReader:
             reference=given.get("reference", False),
         )
 
-    def _keys(self, given: dict[str, Any], glob: str, path: str, inside: str) -> None:
+    def _keys(self, given: dict[str, Any], glob: str, path: str, inside: tuple[str, ...]) -> None:
         """The glob compiles, and the keys of a join or group name captures that it has."""
         try:
             captures = compile_glob(glob).captures
         except InvalidGlob as error:
             self.reading.fault(f"{path}.glob", error.message)
             return
-        for key, node in (("join_on", "join"), ("group_by", "group")):
+        for node, key in _KEYS.items():
             template = str(given.get(key, ""))
-            if inside == node and not template:
+            wrong = check_template(template, glob, captures)
+            if inside[-1:] == (node,) and not template:
                 self.reading.missing(f"{path}.{key}", f"an input in a {node} needs it")
-            elif highest_reference(template) > captures:
-                self.reading.fault(
-                    f"{path}.{key}",
-                    f"{template!r} names more captures than the glob {glob!r} has: {captures}",
-                )
-            elif template and inside != node:
+            elif wrong:
+                self.reading.fault(f"{path}.{key}", wrong)
+            elif template and node not in inside:
                 self.reading.warnings.append(f"{path}.{key}: has no effect outside a {node}")
+        if given.get("outer_join") and "join" not in inside:
+            self.reading.warnings.append(f"{path}.outer_join: has no effect outside a join")
 
     def _branches(self, given: dict[str, Any], path: str) -> tuple[Trigger | None, str]:
         """The trigger, and the branch that is read: a triggered input gets one of its own."""
@@ -222,6 +254,30 @@ def _names(tree: Input) -> frozenset[str]:
     if isinstance(tree, Pfs | Cron):
         return frozenset((tree.name,))
     return frozenset().union(*(_names(child) for child in tree.children))
+
+
+def _has_key(tree: Input, word: str) -> bool:
+    """Whether every datum of an input has a key."""
+    match tree:
+        case Pfs():
+            return bool(getattr(tree, word))
+        case Cron():
+            return False
+    keyed = [_has_key(child, word) for child in tree.children]
+    some = isinstance(tree, Cross) or (isinstance(tree, Join) and not _is_outer(tree))
+    return any(keyed) if some else all(keyed)
+
+
+def _is_outer(tree: Join) -> bool:
+    return any(isinstance(leaf, Pfs) and leaf.outer_join for leaf in leaves(tree))
+
+
+def _shown_together(tree: Input) -> list[str]:
+    """The names that stand for more than one branch."""
+    branches: dict[str, set[tuple[str, str]]] = {}
+    for leaf in leaves(tree):
+        branches.setdefault(leaf.name, set()).add((leaf.repo, leaf.branch))
+    return sorted(name for name, found in branches.items() if len(found) > 1)
 
 
 def _repeated(sets: list[frozenset[str]]) -> list[str]:

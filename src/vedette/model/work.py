@@ -25,7 +25,10 @@ class TaskFile(Struct, frozen=True, array_like=True):
 
 
 class TaskInput(Struct, frozen=True, array_like=True):
-    """One input of a datum. `path` is the match; `files` are all files at or below it."""
+    """One input of a datum. `path` is the match; `files` are all files at or below it.
+
+    A group has several matches of an input: `paths` are all of them, `path` is the last.
+    """
 
     name: str
     repo: str
@@ -35,6 +38,7 @@ class TaskInput(Struct, frozen=True, array_like=True):
     files: tuple[TaskFile, ...]
     join_on: str = ""
     group_by: str = ""
+    paths: tuple[str, ...] = ()
 
 
 class Task(Struct, frozen=True, kw_only=True):

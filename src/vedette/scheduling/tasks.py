@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from vedette.metadata.store import Rows
 from vedette.model.errors import NotFound
 from vedette.model.work import Code, Task, TaskFile, TaskInput
@@ -19,25 +17,40 @@ _PAGE = 1000
 def task_of(round: Round, datum: Datum) -> Task:
     """The task of a datum that has just been leased, for the first of the jobs that need it."""
     job = datum.jobs[0]
+    leaves = datum.pipeline.leaves
+    by_name: dict[str, list[Match]] = {}
+    for match in datum.matches:
+        by_name.setdefault(leaves[match.leaf].name, []).append(match)
     return Task(
         datum=datum.num, lease=datum.lease, id=datum.ident.hex(), code=datum.pipeline.code_key,
         job=job.id, commit=job.commit_id, attempt=datum.tries + 1,
-        inputs=tuple(map(partial(_input, round, datum, job), datum.matches)),
+        inputs=tuple(_input(round, datum, job, found) for found in by_name.values()),
     )  # fmt: skip
 
 
-def _input(round: Round, datum: Datum, job: Job, match: Match) -> TaskInput:
-    leaf = datum.pipeline.leaves[match.leaf]
+def _input(round: Round, datum: Datum, job: Job, found: list[Match]) -> TaskInput:
+    """One input: a group has several matches of it, which may lie within one another."""
+    last = found[-1]
+    leaf = datum.pipeline.leaves[last.leaf]
     commit = _commit(round, datum, job, leaf)
-    if match.object is not None and not leaf.reference:
-        found: tuple[TaskFile, ...] = (TaskFile(match.path, match.object, match.size),)
-    else:
-        found = _files(round, commit, match.path)
-    keys = {by: matches.key(leaf, by, match.path) for by in leaf.keys}
+    held = [_held(round, datum, commit, match) for match in found]
+    together = held[0]
+    if len(held) > 1:
+        by_path = {file.path: file for each in held for file in each}
+        together = tuple(by_path[path] for path in sorted(by_path))
+    keys = {by: matches.key(leaf, by, last.path) for by in leaf.keys}
     return TaskInput(
-        leaf.name, leaf.repo, leaf.branch[1], commit.id, match.path, found,
+        leaf.name, leaf.repo, leaf.branch[1], commit.id, last.path, together,
         join_on=keys.get("join", ""), group_by=keys.get("group", ""),
+        paths=tuple(match.path for match in found) if len(found) > 1 else (),
     )  # fmt: skip
+
+
+def _held(round: Round, datum: Datum, commit: CommitRow, match: Match) -> tuple[TaskFile, ...]:
+    """The files at or below a match."""
+    if match.object is not None and not datum.pipeline.leaves[match.leaf].reference:
+        return (TaskFile(match.path, match.object, match.size),)
+    return _files(round, commit, match.path)
 
 
 def _commit(round: Round, datum: Datum, job: Job, leaf: Leaf) -> CommitRow:

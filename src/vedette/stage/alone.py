@@ -90,7 +90,11 @@ def _input(folder: Path, env: dict[str, str]) -> Input:
     if match == base or match.startswith(base + "/"):
         match = match[len(base) :]
     match = "/" + match.strip("/") if match.startswith("/") else "/"
-    return Input(name, name, env.get(f"{name}_COMMIT", ""), match, tuple(files))
+    return Input(
+        name, name, env.get(f"{name}_COMMIT", ""), match, tuple(files),
+        join_on=env.get(f"PACH_DATUM_{name}_JOIN_ON", ""),
+        group_by=env.get(f"PACH_DATUM_{name}_GROUP_BY", ""),
+    )  # fmt: skip
 
 
 def _print_line(text: str) -> None:

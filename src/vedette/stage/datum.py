@@ -40,18 +40,34 @@ class File:
 
 
 class Input:
-    """One input of a datum: `path` is what the glob matched, `files` all that is there or below."""
+    """One input of a datum: `path` is what the glob matched, `files` all that is there or below.
 
-    __slots__ = ("commit", "files", "name", "path", "repo")
+    A group has several matches of an input: `paths` are all of them, `path` is the last. `join_on`
+    and `group_by` are the keys by which it came here, "" outside of a join or a group.
+    """
+
+    __slots__ = ("commit", "files", "group_by", "join_on", "name", "path", "paths", "repo")
 
     def __init__(
-        self, name: str, repo: str, commit: str, path: str, files: tuple[File, ...]
+        self,
+        name: str,
+        repo: str,
+        commit: str,
+        path: str,
+        files: tuple[File, ...],
+        *,
+        paths: tuple[str, ...] = (),
+        join_on: str = "",
+        group_by: str = "",
     ) -> None:
         self.name = name
         self.repo = repo
         self.commit = commit
         self.path = path
         self.files = files
+        self.paths = paths or (path,)
+        self.join_on = join_on
+        self.group_by = group_by
 
     @property
     def file(self) -> File:

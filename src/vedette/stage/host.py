@@ -191,7 +191,10 @@ class Host:
     def _input(self, given: TaskInput, begin: Begin) -> Input:
         make = self._nothing if given.name in begin.empty else self._file
         files = tuple(make(file) for file in given.files)
-        return Input(given.name, given.repo, given.commit, given.path, files)
+        return Input(
+            given.name, given.repo, given.commit, given.path, files, paths=given.paths,
+            join_on=given.join_on, group_by=given.group_by,
+        )  # fmt: skip
 
     def _nothing(self, file: TaskFile) -> File:
         """A name without content; passed on by reference it has its content again."""
