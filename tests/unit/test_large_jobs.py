@@ -11,7 +11,8 @@ import pytest
 from tests.rig import Rig, copy, path_of, pfs, rig
 
 from vedette.model.work import Task
-from vedette.scheduling import bulk, effects, expansion, jobs
+from vedette.scheduling import bulk, effects, expansion, jobs, pipelines
+from vedette.scheduling.rounds import Paged, Round
 
 AHEAD = 4
 COUNT = 25
@@ -224,3 +225,65 @@ def test_a_large_job_that_is_stopped_leaves_nothing_behind(made: Rig) -> None:
     made.settle()
     assert made.tree("p") == {**outputs(range(1, COUNT)), "/00": b"images/00=other"}
     assert not made.loop._memory.datums
+
+
+class Stopper:
+    """Holds the scheduler at a step of a large job's end until it is told to stop."""
+
+    def __init__(self, made: Rig, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+        self.reached = threading.Event()
+        self.steps = 0
+        whole = Paged.go_on
+
+        def go_on(paged: Paged, round: Round) -> bool:
+            self.steps += 1
+            if self.steps == step:
+                self.reached.set()
+                with made.loop._wake:
+                    assert made.loop._wake.wait_for(lambda: made.loop._stopping, 20)
+            return whole(paged, round)
+
+        monkeypatch.setattr(Paged, "go_on", go_on)
+
+
+@pytest.mark.parametrize("step", [3, 14, 20, 30, 40])
+def test_the_end_of_a_large_job_may_be_interrupted_at_any_step(
+    made: Rig, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """ENGINE C1: until the commit is there the old one is read, afterwards the new one."""
+    made.pipeline("p", pfs("images", "/*"))
+    made.settle()
+    before = made.tree("p")
+    made.code["p"] = lambda task, inputs: {path_of(task): b"again"}
+    stopper = Stopper(made, monkeypatch, step)
+    made.pipeline("p", pfs("images", "/*"), update=True, reprocess=True)
+    assert stopper.reached.wait(20)
+    made.end()
+    after = dict.fromkeys(before, b"again")
+    assert made.tree("p") == (before if made.jobs("p")[0].finished is None else after)
+    made.begin()
+    made.settle()
+    assert made.tree("p") == after
+    made.put("images", {"/03": None, "/zz": b"z"})
+    made.settle()
+    del after["/03"]
+    assert made.tree("p") == {**after, "/zz": b"again"}
+    with made.store.read() as rows:
+        assert rows.one("drafts_open", after=0) is None
+
+
+def test_a_pipeline_may_be_deleted_while_a_large_job_of_it_ends(
+    made: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENGINE U4: what is kept of its repo is what its last good commit had."""
+    made.pipeline("p", pfs("images", "/*"))
+    made.settle()
+    before = made.tree("p")
+    stopper = Stopper(made, monkeypatch, 6)
+    made.put("images", {f"/{n:02}": b"new" for n in range(COUNT)})
+    assert stopper.reached.wait(20)
+    made.end()
+    made.begin()
+    made.loop.submit(lambda tx: pipelines.delete(tx, "p", keep_repo=True)).result()
+    made.settle()
+    assert made.tree("p") in (before, {f"/{n:02}": b"images/%02d=new" % n for n in range(COUNT)})

@@ -6,6 +6,7 @@ below it become unrunnable and the next one starts from the newest good ancestor
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,29 +16,82 @@ from vedette.scheduling import bulk, effects, expansion, leasing, rounds
 from vedette.scheduling.merging import ClashError, Merge
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Base, Effect, Job, Pipeline
-from vedette.versioning import commits
+from vedette.versioning import commits, drafts
 from vedette.versioning.edits import Edit
 
 _PAGE = 2000
 
 
-def finish(round: Round, job: Job) -> None:
-    """End the oldest job of a pipeline: all of its datums have ended."""
-    job.total = job.change + (job.pipeline.good.total if job.pipeline.good and not job.full else 0)
-    failed = effects.failure(job)
-    if failed is not None and job.pipeline.spec.on_datum_failure == "job":
-        fail(round, job, "FAILURE", _why_failed(round, job, failed))
-        return
+def finish(round: Round, job: Job) -> bool:
+    """End the oldest job of a pipeline, whose datums have all ended.
+
+    False while a job with many datums needs further rounds.
+    """
+    if job.closing is None:
+        job.total = _total(job)
+        failed = effects.failure(job)
+        if failed is not None and job.pipeline.spec.on_datum_failure == "job":
+            fail(round, job, "FAILURE", _why_failed(round, job, failed))
+            return True
+        if job.spilled:
+            _begin_closing(round, job)
     try:
-        with round.rows.savepoint() if _may_break_off(job) else nullcontext():
-            _commit_large(round, job) if job.spilled else _commit(round, job)
+        if job.closing is None or not _drafted(job):
+            with round.rows.savepoint() if _may_break_off(job) else nullcontext():
+                _close_at_once(round, job)
+        elif not job.closing.go_on(round):
+            return False
     except ClashError as clash:
         fail(round, job, "FAILURE", str(clash))
-        return
+        return True
     pipeline = job.pipeline
     pipeline.good = Base(job.num, job.version, job.inputs, job.total)
     _count(job)
     _end(round, job, "SUCCESS")
+    return True
+
+
+def _total(job: Job) -> int:
+    """How many datums a job has. Its base may have been counted only after it was compared."""
+    if job.full or job.base is None:
+        return job.change
+    good = job.pipeline.good
+    base = good if good is not None and good.num == job.base.num else job.base
+    return job.change + base.total
+
+
+def _begin_closing(round: Round, job: Job) -> None:
+    job.state = "FINISHING"
+    job.closing = rounds.Paged(lambda now: _commit_large(now, job))
+    round.dirty_job(job)
+
+
+def _drafted(job: Job) -> bool:
+    """Whether a large job's commit is made over several rounds.
+
+    Where datums may share paths it is made in one: what is noted of shared paths has no history
+    by which a draft of it could be undone.
+    """
+    return job.pipeline.spec.output_conflict == "error"
+
+
+def _close_at_once(round: Round, job: Job) -> None:
+    if job.closing is None:
+        _commit(round, job)
+        return
+    while not job.closing.go_on(round):
+        pass
+    go_on_behind(round, job.pipeline, at_once=True)
+
+
+def go_on_behind(round: Round, pipeline: Pipeline, at_once: bool = False) -> bool:
+    """Go on with what a large job has left to do; True when another may end."""
+    while pipeline.behind is not None:
+        if pipeline.behind.go_on(round):
+            pipeline.behind = None
+        elif not at_once:
+            return False
+    return True
 
 
 def _may_break_off(job: Job) -> bool:
@@ -74,20 +128,29 @@ def _commit(round: Round, job: Job) -> None:
         log(round, job, 0, warning)
 
 
-def _commit_large(round: Round, job: Job) -> None:
+def _commit_large(now: bulk.Now, job: Job) -> Iterator[None]:
+    """Make the output commit of a job with many datums, a page a step."""
+    pipeline = job.pipeline
+    round = now()
     rounds.flush_datums(round)
-    edit = commits.edit(round.tx, job.pipeline.repo, job.pipeline.branch)
+    drafts.undo(round.rows, pipeline.id)
+    edit = commits.edit(round.tx, pipeline.repo, pipeline.branch)
+    drafts.begin(round.rows, edit, pipeline.id, job.num, job.full)
     merge = Merge(round, job, edit)
-    bulk.remove(round, job, merge)
-    for page in bulk.results(round, job):
+    for _ in bulk.remove(now, job, merge):
+        yield
+        merge.go_on(now())
+    for page in bulk.results(now, job):
         for ident, effect in page:
-            _add(round, job, merge, ident, effect)
+            _add(now(), job, merge, ident, effect)
+        yield
+        merge.go_on(now())
     merge.finish()
-    _seal(round, job, edit)
-    rounds.flush_datums(round)
-    bulk.members(round, job)
+    _seal(now(), job, edit)
+    now().rows.run("draft_place", pipeline=pipeline.id)
+    pipeline.behind = rounds.Paged(lambda then: bulk.members(then, pipeline.id, job.num, job.full))
     for warning in merge.warnings:
-        log(round, job, 0, warning)
+        log(now(), job, 0, warning)
 
 
 def _add(round: Round, job: Job, merge: Merge, ident: bytes, effect: Effect) -> None:
@@ -178,6 +241,9 @@ def _why_failed(round: Round, job: Job, first: Effect) -> str:
 def fail(round: Round, job: Job, state: str, reason: str) -> None:
     """End the oldest job of a pipeline without a commit (FAILURE, UNRUNNABLE or KILLED)."""
     pipeline = job.pipeline
+    if job.closing is not None:
+        drafts.undo(round.rows, pipeline.id)
+        job.closing = None
     _count(job)
     job.reason = reason
     commits.fail(round.tx, job.commit, reason)

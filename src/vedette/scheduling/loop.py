@@ -34,6 +34,7 @@ from vedette.scheduling.recovery import Runtimes
 from vedette.scheduling.rounds import CommitCache, Round, flush
 from vedette.scheduling.running import Memory, Worker
 from vedette.scheduling.source import LocalSource
+from vedette.versioning import drafts
 from vedette.versioning.transaction import Transaction
 
 T = TypeVar("T")
@@ -263,6 +264,10 @@ class Loop:
 
     def _reload(self) -> None:
         self._commits.clear()
+        try:
+            drafts.undo_all(self.store)
+        except VedetteError as error:  # they are undone when their pipelines' next jobs end
+            _log.warning("unfinished commits not undone", error=str(error))
         with self.store.read() as rows:
             self._memory = recovery.load(rows, self._runtimes, self._clock(), self._memory)
             self._learn(rows)

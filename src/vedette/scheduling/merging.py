@@ -45,6 +45,11 @@ class Merge:
         self._orders: dict[int, str] | None = None
         self.warnings: list[str] = []
 
+    def go_on(self, round: Round) -> None:
+        """Go on in another transaction."""
+        self._round, self._rows = round, round.rows
+        self._edit.go_on(round.tx)
+
     def remove(self, datums: set[int]) -> None:
         """Note the files of datums that have gone or are replaced."""
         self._removed = datums

@@ -17,7 +17,7 @@ from vedette.model.pipeline import JobSummary, PipelineInfo, PipelineSpec
 from vedette.model.spec import parse_spec, unsupported
 from vedette.scheduling import clocks
 from vedette.scheduling.intents import PipelineChanged, PipelineDeleted, RepoDeleted, intend
-from vedette.versioning import branches, repos
+from vedette.versioning import branches, drafts, repos
 from vedette.versioning.times import moment
 from vedette.versioning.transaction import Transaction
 
@@ -193,6 +193,8 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
             branches.delete(tx, leaf.repo, leaf.branch)
     intend(tx, PipelineDeleted(name))
     pipeline = row[0]
+    drafts.undo(tx.rows, pipeline)
+    tx.rows.run("draft_drop", pipeline=pipeline)
     for query in ("delete_pipeline_job_datums", "delete_pipeline_jobs",
                   "delete_pipeline_versions", "delete_pipeline"):  # fmt: skip
         tx.rows.run(query, id=pipeline)

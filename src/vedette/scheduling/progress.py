@@ -71,11 +71,21 @@ def _inputs(round: Round, job: Job) -> tuple[bool, str]:
 
 def _finish(round: Round, pipeline: Pipeline) -> bool:
     """End complete jobs in order; whether one failed, so that others must be expanded again."""
-    failed = False
-    while pipeline.jobs and pipeline.jobs[0].expanded and pipeline.jobs[0].pending == 0:
+    while pipeline.behind or (pipeline.jobs and _complete(pipeline.jobs[0])):
+        if pipeline.behind:
+            if not finishing.go_on_behind(round, pipeline):
+                break
+            continue
         job = pipeline.jobs[0]
-        finishing.finish(round, job)
-        failed = failed or job.state != "SUCCESS"
-        if failed:
+        if not finishing.finish(round, job):
             break
-    return failed
+        if job.state != "SUCCESS":
+            return True
+    else:
+        return False
+    round.again.add(pipeline.name)
+    return False
+
+
+def _complete(job: Job) -> bool:
+    return job.expanded and job.pending == 0

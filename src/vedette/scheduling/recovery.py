@@ -13,9 +13,11 @@ from vedette.model.glob import compile_glob
 from vedette.model.inputs import Cron, Pfs, leaves
 from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Pool
-from vedette.scheduling import clocks
+from vedette.scheduling import bulk, clocks
 from vedette.scheduling.pipelines import read_spec
-from vedette.scheduling.running import Base, Branch, Job, Leaf, Memory, Pipeline
+from vedette.scheduling.rounds import Paged
+from vedette.scheduling.running import Base, Branch, Going, Job, Leaf, Memory, Pipeline
+from vedette.versioning import drafts
 
 GONE = -1
 """Stands for the number of a repo that was deleted by force."""
@@ -95,6 +97,9 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
     gone = [leaf.repo for leaf in found if leaf.branch[0] == GONE]
     if gone:
         pipeline.state, pipeline.reason = "FAILURE", without(gone[0])
+    draft = drafts.of(rows, pipeline.id)
+    if draft is not None and draft.placed:
+        pipeline.behind = _behind(pipeline.id, draft)
     pipeline.good = _good(rows, pipeline.id)
     return pipeline
 
@@ -126,6 +131,11 @@ def _good(rows: Rows, pipeline: int) -> Base | None:
     if any(rows.one("commit_get", num=num) is None for num in inputs):
         return None
     return Base(good[0], good[1], inputs, good[3])
+
+
+def _behind(pipeline: int, draft: drafts.Draft) -> Going:
+    """What a large job left to do when the server was stopped."""
+    return Paged(lambda now: bulk.members(now, pipeline, draft.job, draft.whole))
 
 
 def sort(memory: Memory) -> None:
@@ -170,7 +180,7 @@ def _jobs(rows: Rows, memory: Memory) -> None:
         job = Job(
             num=num, id=name, pipeline=pipeline, version=version, commit=commit,
             commit_id=commit_id, inputs=tuple(msgspec.msgpack.decode(inputs)), created=created,
-            plan=plan, started=started, fresh=False,
+            plan=plan, started=started, fresh=False, stale=True,
         )  # fmt: skip
         pipeline.jobs.append(job)
         memory.planned[pipeline.output] = commit

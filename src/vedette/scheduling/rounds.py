@@ -7,7 +7,7 @@ state, by `flush`.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -171,3 +171,20 @@ def _datum_values(datum: Datum) -> dict[str, Any]:
         **_datum_progress(datum), "key": datum.key, "ident": datum.ident,
         "pipeline": datum.pipeline.name, "inputs": encode(inputs), "created": datum.created,
     }  # fmt: skip
+
+
+class Paged:
+    """Work that goes on over several rounds; `steps` is given what gives the one in progress."""
+
+    def __init__(self, steps: Callable[[Callable[[], Round]], Iterator[None]]) -> None:
+        self._round: Round | None = None
+        self._steps = steps(self._now)
+
+    def _now(self) -> Round:
+        assert self._round is not None, "asked for outside of `go_on`"
+        return self._round
+
+    def go_on(self, round: Round) -> bool:
+        """Do one step; True when the work is done."""
+        self._round = round
+        return next(self._steps, self) is self

@@ -63,7 +63,7 @@ class Pipeline:
     """A pipeline and its unfinished jobs, oldest first.
 
     `problem` is why it cannot run here, `turn` when its oldest unfinished job became that
-    (microseconds).
+    (microseconds). `behind` is what is left to do of a large job before another may end.
     `good` is the newest job that succeeded. `seconds` is a running mean of what a datum takes.
     `retry_at` (microseconds) is when a crashing pipeline is tried again; `probe` the number of the
     one datum that tries. `elsewhere`: not in the server's own process, but perhaps on another host.
@@ -82,6 +82,7 @@ class Pipeline:
     node: Node
     state: str
     good: Base | None = None
+    behind: Going | None = None
     reason: str = ""
     problem: str = ""
     pool: Pool | None = None
@@ -165,6 +166,13 @@ class Effect:
     outputs: tuple[tuple[str, bytes, int], ...] = ()
 
 
+class Going(Protocol):
+    """Work that goes on over several rounds."""
+
+    def go_on(self, round: Any) -> bool:
+        """Do one step; True when the work is done."""
+
+
 class Now(Protocol):
     """The round in progress, for an expansion that lasts longer than one."""
 
@@ -215,6 +223,7 @@ class Job:
     again: set[int] = field(default_factory=set)
     tally: dict[str, int] = field(default_factory=dict)
     failure: Effect | None = None
+    closing: Going | None = None
     change: int = 0
     spilled: bool = False
     stale: bool = False

@@ -77,6 +77,11 @@ class Edit:
         )
         self.seq, self.closed, self._below = 1, 0, stretches
 
+    def go_on(self, tx: Transaction) -> None:
+        """Go on in another transaction (see `vedette.versioning.drafts`)."""
+        self._rows = tx.rows
+        self._directories.clear()
+
     def chain(self) -> Chain:
         """The files as they are now, for reading."""
         return (Stretch(self.line, self.seq, self.seq), *self._below)

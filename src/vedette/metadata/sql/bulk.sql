@@ -19,7 +19,7 @@ DELETE FROM job_datum WHERE job = :job
 
 -- name: job_has_datum
 -- description: whether a job has noted what became of a datum
-SELECT 1 FROM job_datum WHERE job = :job AND datum = :datum
+SELECT 1 FROM job_datum WHERE job = :job AND datum = :datum AND how <> 'gone'
 
 -- name: job_results
 -- description: a page of a job's datums with what they wrote
@@ -29,9 +29,10 @@ WHERE x.job = :job AND x.datum > :after ORDER BY x.datum LIMIT :limit
 -- name: job_replaces
 -- description: for a page of a job's datums, those that their identities had before
 SELECT x.datum, m.datum FROM
-  (SELECT datum FROM job_datum WHERE job = :job AND datum > :after ORDER BY datum LIMIT :limit) x
+  (SELECT datum, how FROM job_datum WHERE job = :job AND datum > :after
+   ORDER BY datum LIMIT :limit) x
 JOIN datum d ON d.num = x.datum
-LEFT JOIN member m ON m.pipeline = :pipeline AND m.ident = d.ident AND m.datum <> x.datum
+LEFT JOIN member m ON x.how <> 'gone' AND m.pipeline = :pipeline AND m.ident = d.ident AND m.datum <> x.datum
 
 -- name: strangers
 -- description: for a page of a pipeline's datums, whether a job has them too
@@ -45,9 +46,15 @@ ORDER BY m.ident
 -- description: give the identities of a stretch of a job's datums these datums
 INSERT INTO member(pipeline, ident, datum)
 SELECT :pipeline, d.ident, d.num FROM job_datum x JOIN datum d ON d.num = x.datum
-WHERE x.job = :job AND x.datum > :after AND x.datum <= :until
+WHERE x.job = :job AND x.datum > :after AND x.datum <= :until AND x.how <> 'gone'
 ON CONFLICT(pipeline, ident) DO UPDATE SET datum = excluded.datum
 
 -- name: job_datum_page
 -- description: a page of the datums that a job has noted
 SELECT datum FROM job_datum WHERE job = :job AND datum > :after ORDER BY datum LIMIT :limit
+
+-- name: job_gone
+-- description: a page of the identities that a job took away from its pipeline
+SELECT m.ident, m.datum, NULL FROM job_datum x JOIN datum d ON d.num = x.datum
+JOIN member m ON m.pipeline = :pipeline AND m.ident = d.ident AND m.datum = x.datum
+WHERE x.job = :job AND x.how = 'gone' AND m.ident > :after ORDER BY m.ident LIMIT :limit

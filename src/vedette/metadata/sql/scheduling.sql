@@ -285,7 +285,7 @@ SELECT r.name, c.branch, c.id FROM cmt c JOIN repo r ON r.id = c.repo WHERE c.nu
 SELECT d.num, d.ident, d.pipeline, d.state, d.inputs, d.tries, d.reason, d.finished, d.seconds,
   d.result, x.how
 FROM job_datum x JOIN datum d ON d.num = x.datum
-WHERE x.job = :job AND x.datum > :after ORDER BY x.datum LIMIT :limit
+WHERE x.job = :job AND x.datum > :after AND x.how <> 'gone' ORDER BY x.datum LIMIT :limit
 
 -- name: open_datums_of_job
 -- description: the datums that an unfinished job waits for
