@@ -181,17 +181,25 @@ def test_a_document_nested_without_end_is_refused() -> None:
     [
         (b'{"a": 1,\n "b" 2}', "line 2:6: not valid JSON"),
         (b'{"a": 1}\n}', "line 2:1: not valid JSON"),
-        (b"pipeline:\n  name: p\n", "line 1:1: not valid JSON"),
+        (b"pipeline:\n name: p\n x", "line 3:3: not valid YAML"),
+        (b"a: &x 1\nb: *x", "line 1:4: anchors and aliases are not read"),
+        (b"a: 1\na: 2", "line 2:1: the field 'a' is given twice"),
+        (b"1: 2", "line 1:1: the name of a field is a text"),
+        (b"? {a: 1}\n: 2", "line 1:3: the name of a field is a text"),
+        (b"a: !!python/object:os.system x", "line 1:4: not valid YAML"),
+        (b"a: " + b"[" * 100_000, "nested too deeply"),
+        (b"x: \x00", "not valid YAML"),
+        (b"- 3", "is an object, not 3"),
         (b'{"a": 1, "a": 2}', "'a' is given twice"),
         (b'{"a": NaN}', "NaN is not a number"),
         (b'{"a": "\xff"}', "line 1: this is not UTF-8"),
         (b" \n", "no pipeline spec"),
         (b"[]", "no pipeline spec"),
-        (b"3", "is a JSON object, not 3"),
+        (b"3", "is an object, not 3"),
         (b'{"a": ' + b"9" * 5000 + b"}", "not valid JSON"),
     ],
 )
-def test_text_that_is_no_json_is_refused_in_one_line(text: bytes, message: str) -> None:
+def test_text_that_is_no_json_and_no_yaml_is_refused_in_one_line(text: bytes, message: str) -> None:
     with pytest.raises(InvalidSpec) as caught:
         parse_documents(text)
     assert message in caught.value.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,19 +12,21 @@ import click
 
 from vedette.cli import shown
 from vedette.cli.session import connected, raw_option
+from vedette.cli.web import fetched, is_address
 from vedette.client import Client
-from vedette.model.api import PipelinePlan
+from vedette.model.api import PipelineVersion
 from vedette.model.errors import Invalid, InvalidSpec
 from vedette.model.spec import parse_documents, parse_spec, unsupported
 
 Decorated = Callable[..., Any]
+_LARGEST = 16 << 20
 
 
 def spec_option(command: Decorated) -> Decorated:
     """-f FILE, as often as wanted."""
     return click.option(
         "-f", "--file", "files", multiple=True, required=True, metavar="SPEC",
-        help="A file of specs, or - for standard input; may be repeated.",
+        help="A file or URL of specs (JSON or YAML), or - for standard input; may be repeated.",
     )(command)  # fmt: skip
 
 
@@ -38,8 +41,8 @@ async def create_pipeline(
     client: Client, files: tuple[str, ...], since: str, dry_run: bool, raw: bool
 ) -> None:
     """Create pipelines from their specs."""
-    for document in _documents(files):
-        _told(await client.create_pipeline(document, dry_run=dry_run, since=since), dry_run, raw)
+    for document in await documents(files):
+        await _act(client, document, dry_run, raw, since=since)
 
 
 @click.command("update-pipeline")
@@ -52,11 +55,8 @@ async def update_pipeline(
     client: Client, files: tuple[str, ...], reprocess: bool, dry_run: bool, raw: bool
 ) -> None:
     """Give pipelines new specs; those that are missing are created."""
-    for document in _documents(files):
-        plan = await client.create_pipeline(
-            document, update=True, reprocess=reprocess, dry_run=dry_run
-        )
-        _told(plan, dry_run, raw)
+    for document in await documents(files):
+        await _act(client, document, dry_run, raw, update=True, reprocess=reprocess)
 
 
 @click.command("validate-pipeline")
@@ -64,7 +64,7 @@ async def update_pipeline(
 def validate_pipeline(files: tuple[str, ...]) -> None:
     """Check specs by themselves, without a server; every fault is told."""
     faults: list[str] = []
-    for document in _documents(files):
+    for document in asyncio.run(documents(files)):
         try:
             parsed = parse_spec(document)
         except InvalidSpec as error:
@@ -78,11 +78,19 @@ def validate_pipeline(files: tuple[str, ...]) -> None:
 
 
 @click.command("list-pipeline")
+@click.argument("pipeline", required=False)
+@click.option("--history", is_flag=True, help="All versions that there were, newest first.")
 @raw_option
 @connected
-async def list_pipeline(client: Client, raw: bool) -> None:
-    """List all pipelines."""
-    pipelines = await client.list_pipeline()
+async def list_pipeline(client: Client, pipeline: str | None, history: bool, raw: bool) -> None:
+    """List all pipelines, or one."""
+    if history:
+        names = [pipeline] if pipeline else [p.name for p in await client.list_pipeline()]
+        found = [each for name in names for each in await client.pipeline_versions(name)]
+        _history(found, raw)
+        return
+    pipelines = [await client.inspect_pipeline(pipeline)] if pipeline else []
+    pipelines = pipelines or await client.list_pipeline()
     if raw:
         shown.raw(pipelines)
         return
@@ -101,11 +109,15 @@ async def list_pipeline(client: Client, raw: bool) -> None:
 
 @click.command("inspect-pipeline")
 @click.argument("pipeline")
+@click.option("--version", type=click.IntRange(1, 10**9 - 1), help="As it was in this version.")
 @raw_option
 @connected
-async def inspect_pipeline(client: Client, pipeline: str, raw: bool) -> None:
+async def inspect_pipeline(client: Client, pipeline: str, version: int | None, raw: bool) -> None:
     """Show one pipeline."""
-    shown.details(await client.inspect_pipeline(pipeline), as_raw=raw)
+    if version is not None:
+        shown.details(await client.pipeline_version(pipeline, version), as_raw=raw)
+    else:
+        shown.details(await client.inspect_pipeline(pipeline), as_raw=raw)
 
 
 @click.command("delete-pipeline")
@@ -125,26 +137,63 @@ async def delete_pipeline(
         await client.delete_pipeline(name, force=force or everything, keep_repo=keep_repo)
 
 
-def _documents(files: tuple[str, ...]) -> list[dict[str, Any]]:
+def _history(found: list[PipelineVersion], raw: bool) -> None:
+    if raw:
+        shown.raw(found)
+        return
+    rows = (
+        (
+            each.pipeline,
+            each.version,
+            shown.age(each.created),
+            ", ".join((*each.changed, *(["reprocess"] if each.reprocess else []))) or "-",
+        )
+        for each in found
+    )
+    shown.table(("NAME", "VERSION", "CREATED", "CHANGED"), rows)
+
+
+async def documents(files: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The specs in files, at web addresses, and in standard input (`-`), in order."""
     found: list[dict[str, Any]] = []
     for name in files:
-        text = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        text = await _text(name)
+        if len(text) > _LARGEST:
+            raise Invalid(f"{name} has more than {_LARGEST} bytes: that is no file of specs")
         try:
-            documents = parse_documents(text)
+            found += parse_documents(text)
         except Invalid as error:
             raise type(error)(f"{name}: {error.message}") from None
-        if not documents:
-            raise InvalidSpec(f"{name} holds no pipeline spec")
-        found += documents
     return found
 
 
-def _told(plan: PipelinePlan, dry_run: bool, raw: bool) -> None:
+async def _text(name: str) -> bytes:
+    """At most one byte more than may be."""
+    if not is_address(name):
+        if name == "-":
+            return sys.stdin.buffer.read(_LARGEST + 1)
+        with Path(name).open("rb") as file:
+            return file.read(_LARGEST + 1)
+    text = b""
+    async for piece in fetched(name):
+        text += piece
+        if len(text) > _LARGEST:
+            break
+    return text
+
+
+async def _act(
+    client: Client, document: dict[str, Any], dry_run: bool, raw: bool, **options: Any
+) -> None:
+    """Say what will happen, then do it (ENGINE U1)."""
+    plan = await client.create_pipeline(document, dry_run=True, **options)
     _warn(plan.warnings)
+    if plan.plan and not (raw and dry_run):
+        print(plan.plan, file=sys.stdout if dry_run else sys.stderr, flush=True)
+    if not dry_run:
+        plan = await client.create_pipeline(document, **options)
     if raw:
         shown.raw([plan])
-    elif plan.plan:
-        print(plan.plan, file=sys.stdout if dry_run else sys.stderr)
 
 
 def _warn(warnings: tuple[str, ...]) -> None:

@@ -31,6 +31,14 @@ RERUN_PIPELINE = Endpoint(
     name="rerun_pipeline", method="POST", path=_PIPELINE + "/rerun", query=Rerun,
     answer=api.PipelinePlan, summary="Run datums again: what failed, or everything",
 )  # fmt: skip
+PIPELINE_VERSIONS = Endpoint(
+    name="pipeline_versions", method="GET", path=_PIPELINE + "/versions",
+    answer=list[api.PipelineVersion], summary="The versions of a pipeline, newest first",
+)  # fmt: skip
+PIPELINE_VERSION = Endpoint(
+    name="pipeline_version", method="GET", path=_PIPELINE + "/versions/{version}",
+    answer=api.PipelineVersion, summary="One version of a pipeline",
+)  # fmt: skip
 RUN_CRON = Endpoint(
     name="run_cron", method="POST", path=_PIPELINE + "/tick", answer=list[api.Tick],
     summary="Tick each cron input of a pipeline now",

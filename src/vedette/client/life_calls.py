@@ -28,6 +28,15 @@ class LifeCalls:
         query = {"all": everything, "dry_run": dry_run}
         return await self.transport.call(at.RERUN_PIPELINE, {"name": pipeline}, query)
 
+    async def pipeline_versions(self, pipeline: str) -> list[api.PipelineVersion]:
+        """The versions of a pipeline, newest first."""
+        return await self.transport.call(at.PIPELINE_VERSIONS, {"name": pipeline})
+
+    async def pipeline_version(self, pipeline: str, version: int) -> api.PipelineVersion:
+        """One version of a pipeline."""
+        given = {"name": pipeline, "version": str(version)}
+        return await self.transport.call(at.PIPELINE_VERSION, given)
+
     async def run_cron(self, pipeline: str) -> list[api.Tick]:
         """Tick each cron input of a pipeline now."""
         return await self.transport.call(at.RUN_CRON, {"name": pipeline})

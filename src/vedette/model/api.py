@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from msgspec import Struct
 
@@ -80,6 +81,18 @@ class PipelinePlan(Struct, frozen=True, kw_only=True):
     pipeline: PipelineInfo | None = None
     plan: str = ""
     warnings: tuple[str, ...] = ()
+
+
+class PipelineVersion(Struct, frozen=True, kw_only=True):
+    """A version that a pipeline had or has. `changed` names the fields that differ from the one
+    before; `reprocess`: from it on nothing of before is taken as done."""
+
+    pipeline: str
+    version: int
+    created: datetime
+    changed: tuple[str, ...] = ()
+    reprocess: bool = False
+    spec: dict[str, Any] = {}
 
 
 class Tick(Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from vedette.model.pipeline import OutputConflict, PipelineSpec, SecretMount, Tr
 from vedette.model.spec_fields import spec_fields
 from vedette.model.spec_input import InputReader, check_environment_name
 from vedette.model.spec_limits import check_limits, datum_set, limits
+from vedette.model.spec_lint import likely_conflicts
 from vedette.model.spec_read import Reading
 
 __all__ = ["ParsedSpec", "parse_documents", "parse_spec", "spec_fields", "unsupported"]
@@ -40,13 +41,27 @@ class ParsedSpec(Struct, frozen=True):
 def parse_documents(text: bytes) -> list[dict[str, Any]]:
     """The specs in a file: one object, several one after the other, or a list of them.
 
-    Raises InvalidSpec with line and column where it is not JSON.
+    JSON, or YAML with `---` between documents: what begins with a brace or a bracket is JSON.
+    Raises InvalidSpec with line and column where it is neither.
     """
     try:
         source = text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         raise InvalidSpec(f"pipeline spec, line {line}: this is not UTF-8 text") from None
+    start = _skip_space(source, 0)
+    if source[start : start + 1] not in ("{", "["):
+        from vedette.model.spec_yaml import yaml_documents
+
+        found = [each for value in yaml_documents(source) for each in _documents(value)]
+    else:
+        found = _json_documents(source)
+    if not found:
+        raise InvalidSpec("there is no pipeline spec in it: a JSON or YAML object is needed")
+    return found
+
+
+def _json_documents(source: str) -> list[dict[str, Any]]:
     decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant)
     found: list[dict[str, Any]] = []
     at = _skip_space(source, 0)
@@ -63,8 +78,6 @@ def parse_documents(text: bytes) -> list[dict[str, Any]]:
             raise InvalidSpec(f"pipeline spec: not valid JSON: {error}") from None
         found.extend(_documents(value))
         at = _skip_space(source, at)
-    if not found:
-        raise InvalidSpec("there is no pipeline spec in it: a JSON object is needed")
     return found
 
 
@@ -117,7 +130,7 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
         datum_set=datum_set(words),
         document=document,
     )
-    return ParsedSpec(spec, tuple(reading.warnings))
+    return ParsedSpec(spec, (*reading.warnings, *likely_conflicts(spec)))
 
 
 def unsupported(spec: PipelineSpec) -> list[str]:
@@ -253,7 +266,7 @@ def _documents(value: object) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for document in value if isinstance(value, list) else [value]:
         if not isinstance(document, dict):
-            raise InvalidSpec(f"a pipeline spec is a JSON object, not {document!r:.40}")
+            raise InvalidSpec(f"a pipeline spec is an object, not {document!r:.40}")
         found.append(document)
     return found
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
 from vedette.metadata.store import Row, Rows
-from vedette.model.errors import Conflict
+from vedette.model.api import PipelineVersion
+from vedette.model.errors import Conflict, NotFound
 from vedette.model.pipeline import PipelineInfo
 from vedette.scheduling import pipelines
 from vedette.scheduling.intents import FailedRerun, PipelineStarted, PipelineStopped, intend
+from vedette.versioning.times import moment
 from vedette.versioning.transaction import Transaction
 
 
@@ -76,6 +80,35 @@ def rerun(tx: Transaction, again: Again) -> str:
     elif again.acts:
         intend(tx, FailedRerun(again.pipeline))
     return again.told
+
+
+def versions(rows: Rows, name: str) -> list[PipelineVersion]:
+    """The versions of a pipeline, newest first (ENGINE U1). Raises NotFound."""
+    row = pipelines.row_of(rows, name)
+    found: list[PipelineVersion] = []
+    before: dict[str, Any] = {}
+    salt = b""
+    for version, encoded, own, created in rows.all("pipeline_versions", pipeline=row[0]):
+        document: dict[str, Any] = msgspec.json.decode(encoded)
+        names = sorted(before.keys() | document.keys()) if found else []
+        found.append(
+            PipelineVersion(
+                pipeline=name, version=version, created=moment(created), spec=document,
+                changed=tuple(n for n in names if before.get(n) != document.get(n)),
+                reprocess=bool(found) and own != salt,
+            )
+        )  # fmt: skip
+        before, salt = document, own
+    return found[::-1]
+
+
+def version(rows: Rows, name: str, number: int) -> PipelineVersion:
+    """One version of a pipeline. Raises NotFound, saying which there are."""
+    found = versions(rows, name)
+    for each in found:
+        if each.version == number:
+            return each
+    raise NotFound(f"pipeline {name} has no version {number}: it has 1 to {found[0].version}")
 
 
 def refuse_stopped(row: Row) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from vedette.model.api import PipelinePlan, Tick
+from vedette.model.api import PipelinePlan, PipelineVersion, Tick
+from vedette.model.errors import Invalid
 from vedette.model.pipeline import PipelineInfo
 from vedette.scheduling import clocks, life, pipelines
 from vedette.server.call import Call
 from vedette.server.site import Site
 from vedette.versioning.transaction import Transaction
+
+_DIGITS = 10
 
 
 async def stop_pipeline(site: Site, call: Call) -> PipelineInfo:
@@ -33,6 +36,21 @@ async def rerun_pipeline(site: Site, call: Call) -> PipelinePlan:
         return PipelinePlan(pipeline=pipelines.inspect(tx.rows, name), plan=told)
 
     return await site.write(work)
+
+
+async def pipeline_versions(site: Site, call: Call) -> list[PipelineVersion]:
+    """The versions of a pipeline (ENGINE U1)."""
+    with site.read() as rows:
+        return life.versions(rows, call.params["name"])
+
+
+async def pipeline_version(site: Site, call: Call) -> PipelineVersion:
+    """One version of a pipeline."""
+    given = call.params["version"]
+    if not (given.isascii() and given.isdigit() and len(given) < _DIGITS):
+        raise Invalid(f"version {given[:40]!r}: a version is a number from 1 on")
+    with site.read() as rows:
+        return life.version(rows, call.params["name"], int(given))
 
 
 async def run_cron(site: Site, call: Call) -> list[Tick]:

@@ -35,6 +35,11 @@ VALUES (:pipeline, :version, :document, :salt, :created)
 -- description: the document of one version
 SELECT document, salt FROM pipeline_version WHERE pipeline = :pipeline AND version = :version
 
+-- name: pipeline_versions
+-- description: all versions of a pipeline, oldest first
+SELECT version, document, salt, created FROM pipeline_version WHERE pipeline = :pipeline
+ORDER BY version
+
 -- name: delete_pipeline
 -- description: forget a pipeline
 DELETE FROM pipeline WHERE id = :id

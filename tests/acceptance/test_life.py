@@ -1,0 +1,176 @@
+"""The life of pipelines by the command line: versions, extracts, clocks, stopping, rerunning."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vedette.cli.main import outcome
+from vedette.wiring import running_server
+
+
+class Said:
+    """What a command wrote, and how it ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    def objects(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Said]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_server(tmp_path_factory.mktemp("server") / "data", apps=[]) as found:
+        yield found
+
+
+@pytest.fixture
+def run(
+    address: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Run]:
+    """Runs a command line. Everything is gone afterwards."""
+    monkeypatch.setenv("VEDETTE_ADDRESS", address)
+
+    def said(*words: str, stdin: bytes = b"", code: int = 0) -> Said:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capfd.readouterr()
+        found = outcome(list(words))
+        sys.stdout.flush()
+        captured = capfd.readouterr()
+        assert found == code, captured.err
+        return Said(found, captured.out, captured.err)
+
+    yield said
+    said("delete-all", "--yes")
+    assert said("list-repo", "--raw").objects() == []
+
+
+def spec(name: str, source: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    transform = {"cmd": ["sh"], "stdin": ["cp -r /pfs/*/* /pfs/out/ || true"]}
+    return {"pipeline": {"name": name}, "transform": transform, "input": source, **fields}
+
+
+def pfs(repo: str, glob: str = "/*", **fields: Any) -> dict[str, Any]:
+    return {"pfs": {"repo": repo, "glob": glob, **fields}}
+
+
+def create(run: Run, *specs: dict[str, Any], verb: str = "create-pipeline") -> Said:
+    return run(verb, "-f", "-", stdin="".join(map(json.dumps, specs)).encode())
+
+
+def test_u1_versions_are_kept_and_listed(run: Run) -> None:
+    run("create-repo", "images")
+    create(run, spec("one", pfs("images")))
+    create(run, spec("one", pfs("images", "/a*"), description="fewer"), verb="update-pipeline")
+    run("rerun-pipeline", "one", "--all")
+    found = run("list-pipeline", "one", "--history", "--raw").objects()
+    assert [each["version"] for each in found] == [3, 2, 1]
+    assert found[1]["changed"] == ["description", "input"]
+    assert (found[0]["reprocess"], found[0]["changed"]) == (True, [])
+    assert [line.split()[1] for line in run("list", "pipeline", "--history").out.splitlines()] == [
+        "VERSION", "3", "2", "1"
+    ]  # fmt: skip
+    [first] = run("inspect-pipeline", "one", "--version", "1", "--raw").objects()
+    assert first["spec"] == spec("one", pfs("images"))
+    assert "it has 1 to 3" in run("inspect-pipeline", "one", "--version", "4", code=3).err
+    assert json.loads(run("extract-pipeline", "one", "--version", "1").out) == first["spec"]
+
+
+def test_an_extract_makes_the_same_repos_and_pipelines_again(run: Run) -> None:
+    run("create-repo", "images", "--description", "pictures")
+    run("create-repo", "model")
+    env = {"SGKEY": "s3cret", "LEVEL": "3"}
+    alert = spec("alert", pfs("edges"))
+    alert["transform"]["env"] = env
+    late = {"cross": [pfs("alert", "/"), {"cron": {"name": "t", "spec": "@yearly"}}]}
+    create(run, spec("edges", {"cross": [pfs("images"), pfs("model", "/", reference=True)]}))
+    create(run, alert, spec("report", late), spec("ticks", pfs("report_t")))
+    create(run, spec("edges", pfs("images", trigger={"commits": 3})), verb="update-pipeline")
+    before = run("extract", "--raw")
+    assert "secrets to create there: pipeline-alert" in before.err
+    assert "s3cret" not in before.out
+    run("delete-all", "--yes")
+    run("create-secret", "pipeline-alert", "SGKEY=s3cret")
+    made = run("recreate", "-f", "-", stdin=before.out.encode())
+    assert made.err.splitlines()[:2] == ["repo images", "repo model"]
+    assert run("extract", "--raw").out == before.out
+    assert run("recreate", "-f", "-", stdin=before.out.encode()).err == "", "twice changes nothing"
+    assert json.loads(run("extract-pipeline", "alert").out)["transform"]["env"] == {"LEVEL": "3"}
+
+
+def test_specs_come_from_yaml_and_from_web_addresses(run: Run, tmp_path: Path) -> None:
+    run("create-repo", "images")
+    (tmp_path / "two.yaml").write_text(
+        "pipeline: {name: one}\ntransform: {cmd: [sh]}\n"
+        "input: {pfs: {repo: images, glob: /*}}\n---\n"
+        "pipeline: {name: two}\ntransform: {cmd: [sh]}\ninput: {pfs: {repo: one, glob: /}}\n"
+    )
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given, directory=str(tmp_path))
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
+        threading.Thread(target=web.serve_forever).start()
+        at = f"http://127.0.0.1:{web.server_port}"
+        run("create-pipeline", "-f", f"{at}/two.yaml")
+        assert "answers 404" in run("create-pipeline", "-f", f"{at}/none.yaml", code=3).err
+        web.shutdown()
+    assert [p["name"] for p in run("list-pipeline", "--raw").objects()] == ["one", "two"]
+
+
+def test_u3_pipelines_stop_and_start(run: Run) -> None:
+    run("create-repo", "images")
+    create(run, spec("one", pfs("images")))
+    run("stop", "pipeline", "one")
+    run("put-file", "images@master:/a", "-f", "-", stdin=b"x")
+    [shown] = run("list-pipeline", "one", "--raw").objects()
+    assert shown["state"] == "PAUSED"
+    assert run("list-job", "--raw").objects() == []
+    run("start-pipeline", "one")
+    run("wait", "--idle")
+    assert run("get-file", "one@master:/a").out == "x"
+
+
+def test_u5_rerun_says_what_it_will_do(run: Run) -> None:
+    run("create-repo", "images")
+    create(run, spec("one", pfs("images")))
+    run("put-file", "images@master:/a", "-f", "-", stdin=b"x")
+    run("wait", "--idle")
+    assert run("rerun-pipeline", "one", "--dry-run").out.startswith("pipeline one: 0 run")
+    assert "1 datum" in run("rerun-pipeline", "one", "--all", "--dry-run").out
+    run("rerun", "pipeline", "one", "--all")
+    run("wait", "--idle")
+    found = run("list-job", "--raw").objects()
+    assert [job["processed"] for job in found] == [1, 1]
+    assert run("rerun-pipeline", "one", "--all", "--failed", code=2).err.startswith("vedette: use")
+
+
+def test_d6_run_cron_ticks(run: Run) -> None:
+    create(run, spec("clock", {"cron": {"name": "tick", "spec": "CRON_TZ=Asia/Tokyo @yearly"}}))
+    told = run("run-cron", "clock").out
+    assert told.startswith("clock_tick@")
+    run("wait", "--idle")
+    [file] = run("list-file", "clock@master:/", "--raw").objects()
+    assert told.endswith(f":{file['path']}\n")
+
+
+def test_delete_all_asks_first(run: Run) -> None:
+    run("create-repo", "images")
+    assert "use --yes" in run("delete-all", code=2).err
+    assert len(run("list-repo", "--raw").objects()) == 1
