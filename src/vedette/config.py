@@ -24,7 +24,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     is a file that says what image names mean here. `workers` bounds how many datums run at once;
     None: as many as there are cores, 0: none in this process. `objects` is s3://BUCKET/PREFIX when
     objects are kept in a bucket; of what is read from there, `object_cache` bytes stay in `data`.
-    `apps` holds a table of settings for each application.
+    `grace`: seconds that bytes are kept after the last who named them has gone; more than three
+    leases (ENGINE K3). `apps` holds a table of settings for each application.
     """
 
     data: Path
@@ -33,6 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     workers: int | None = None
     objects: str = ""
     object_cache: int = 4 << 30
+    grace: float = 60.0
     apps: dict[str, dict[str, Any]] = {}
 
 
@@ -71,6 +73,8 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         raise Invalid(f"objects is {settings.objects!r}: use s3://BUCKET/PREFIX")
     if settings.object_cache < 0:
         raise Invalid(f"object_cache is {settings.object_cache}: use a number of bytes, 0 for none")
+    if not 0 < settings.grace <= 10 * 86400:
+        raise Invalid(f"grace is {settings.grace:g}: use seconds, more than 30 outside of tests")
     return settings
 
 

@@ -31,9 +31,11 @@ from vedette.metadata.sqlite import SqliteStore
 from vedette.model.errors import Conflict, Invalid, NoSpace
 from vedette.model.work import Pool
 from vedette.scheduling.loop import Loop
+from vedette.scheduling.upkeep import Upkeep
 from vedette.server import serving, tokens
 from vedette.server.local import LocalTransport
 from vedette.server.site import Site
+from vedette.versioning.collect import Policy
 from vedette.worker.agents import agent_for
 from vedette.worker.settings import Settings as WorkerSettings
 
@@ -148,12 +150,16 @@ class Installation:
         own = None if settings.workers == 0 else launcher
         self.loop = Loop(store, objects, own, images, clock, new_id)
         self.site = Site(self.loop, __version__, datetime.now(UTC))
+        policy = Policy(grace=int(settings.grace * 1e6))
+        self.site.upkeep = self.upkeep = Upkeep(self.loop, clock, policy)
         self._local = LocalTransport(self.site)
         self.client = Client(self._local)
 
     async def _begin(self) -> None:
         self.loop.start()
         self._held.callback(self.loop.stop)
+        self.upkeep.start()
+        self._held.callback(self.upkeep.stop)
         await self._first_token()
         sessions = Sessions(session_key(self.settings.data), self.site.tokens)
         pages = Dashboard(self.client, self.apps, sessions).routes()

@@ -10,6 +10,7 @@ import msgspec
 
 from vedette.client import endpoints as at
 from vedette.client import subscription
+from vedette.client.keep_calls import KeepCalls
 from vedette.client.life_calls import LifeCalls
 from vedette.client.lines import lines
 from vedette.client.transport import Transport
@@ -25,7 +26,7 @@ from vedette.model.pipeline import PipelineInfo
 _line = msgspec.json.Decoder(api.NumberedLine)
 
 
-class Client(LifeCalls):
+class Client(LifeCalls, KeepCalls):
     """A server's API. Every method raises the `VedetteError` that the server answered with."""
 
     def __init__(self, transport: Transport) -> None:

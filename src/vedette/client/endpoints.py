@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vedette.client import life
+from vedette.client.keep_endpoints import KEEP_ENDPOINTS
 from vedette.client.query import Number, Query
 from vedette.client.transport import Endpoint
 from vedette.client.worker_endpoints import WORKER_ENDPOINTS
@@ -328,4 +329,5 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     *(value for value in list(globals().values()) if isinstance(value, Endpoint)),
     *life.ENDPOINTS,
     *WORKER_ENDPOINTS,
+    *KEEP_ENDPOINTS,
 )

@@ -20,6 +20,7 @@ from vedette.model.ids import CacheKey
 from vedette.scheduling import effects, lookup, matches, readiness
 from vedette.scheduling.rounds import Round, encode, flush_datums
 from vedette.scheduling.running import Base, Datum, Effect, Job, Match, Pipeline
+from vedette.versioning import contents
 
 BULK = 64
 """A job with more datums to run than this gives way to smaller, later ones."""
@@ -225,9 +226,11 @@ def _need(
         return
     if row is not None and row[1] == "done":
         how = "run" if row[9] == job.num else "cached"
-        outputs = () if job.spilled else _results.decode(row[2])
-        effects.settle(round, job, ident, Effect(row[0], order, how, outputs))
-        return
+        held = _results.decode(row[2])
+        if all(contents.there(round.rows, output[1]) for output in held):
+            outputs = () if job.spilled else held
+            effects.settle(round, job, ident, Effect(row[0], order, how, outputs))
+            return
     if row is not None and _stays_failed(round, job, row):
         effects.settle(round, job, ident, Effect(row[0], order, "failed"))
         return

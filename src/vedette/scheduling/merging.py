@@ -61,7 +61,7 @@ class Merge:
     def _unshare(self, datum: int) -> None:
         pipeline = self._pipeline.id
         for (path,) in self._rows.all("parts_of_datum", pipeline=pipeline, datum=datum):
-            self._rows.run("drop_part", pipeline=pipeline, path=path, datum=datum)
+            self._drop_part(path, datum)
             self._shared.add(path)
 
     def take_away(self, datums: Iterable[int]) -> None:
@@ -129,6 +129,10 @@ class Merge:
                 ord=self._order(datum), object=name, size=size,
             )  # fmt: skip
 
+    def _drop_part(self, path: str, datum: int) -> None:
+        dropped = self._rows.all("drop_part", pipeline=self._pipeline.id, path=path, datum=datum)
+        self._round.tx.suspect(dropped)
+
     def _order(self, datum: int) -> str:
         if self._orders is None:
             self._orders = {e.datum: e.order for e in self._job.effects.values()}
@@ -156,7 +160,7 @@ class Merge:
         if len(parts) == 1:
             datum, _order, name, size = parts[0]
             self._edit.put(path, name, size, datum)
-            self._rows.run("drop_part", pipeline=self._pipeline.id, path=path, datum=datum)
+            self._drop_part(path, datum)
             return
         found = [
             Contribution(order=place, datum=str(part[0]), path=path, object=part[2], size=part[3])

@@ -200,7 +200,7 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
         tx.rows.run(query, id=pipeline)
     tx.rows.run("delete_pipeline_logs", name=name)
     tx.rows.run("drop_members", pipeline=pipeline)
-    tx.rows.run("drop_parts", pipeline=pipeline)
+    tx.suspect(tx.rows.all("drop_parts", pipeline=pipeline))
     tx.rows.run("drop_open_commits", repo=row[2])
     for ticks in clocks.drop(tx, pipeline, keep_repo):
         intend(tx, RepoDeleted(repos.get(tx.rows, ticks).id))

@@ -8,6 +8,7 @@ from vedette.server import (
     commits,
     files,
     jobs,
+    keeping,
     life,
     pipelines,
     repos,
@@ -21,7 +22,8 @@ from vedette.server.call import Handler
 from vedette.server.table import Operation, Table
 
 _MODULES = (
-    repos, commits, files, writes, changes, pipelines, jobs, life, status, tokens, secrets, workers
+    repos, commits, files, writes, changes, pipelines, jobs, life, status, tokens, secrets, workers,
+    keeping,
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from vedette.objects.store import ObjectStore
 from vedette.scheduling.demand import Demand
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Worker
+from vedette.scheduling.upkeep import Upkeep
 from vedette.server.hosts import Hosts
 from vedette.server.hub import Hub
 from vedette.server.keyring import Tokens
@@ -89,6 +90,7 @@ class Site:
         self.limits = limits or Limits()
         self.hub = Hub(rounds.listen)
         self.services = Supervisor()
+        self.upkeep: Upkeep | None = None
         self.tokens = Tokens(rounds.store)
         self.hosts = Hosts()
         rounds.watch_demand(self.hosts.watch)

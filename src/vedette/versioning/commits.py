@@ -249,7 +249,7 @@ def fail(tx: Transaction, num: int, reason: str) -> None:
     """End an open commit without content; the head of its branch stays. Raises Conflict."""
     if not tx.rows.run("commit_fail", num=num, now=tx.now, error=reason):
         raise Conflict(f"commit {by_num(tx.rows, num).id} is not open: it cannot fail any more")
-    tx.rows.run("staged_drop", cmt=num)
+    tx.suspect(tx.rows.all("staged_give_up", cmt=num))
 
 
 def finish(tx: Transaction, num: int) -> Finished:

@@ -6,19 +6,25 @@ Up to 16 KiB lie in the object's row and become durable with it; more go to the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
 from vedette.metadata.store import Rows
-from vedette.model.errors import NotFound
+from vedette.model.errors import Gone, NotFound, VedetteError
 from vedette.model.ids import ObjectId, object_id
 from vedette.objects.store import ObjectStore, Place, bounds, verify
+from vedette.versioning.times import moment
 from vedette.versioning.transaction import Transaction
 
 INLINE_LIMIT = 16 * 1024
 
+# What was staged and may be named by a transaction to come. It leaves by itself: with the last
+# reference to it, once its transaction is durable or it has come to nothing.
+_ON_THEIR_WAY: WeakValueDictionary[int, Prepared] = WeakValueDictionary()
 
-class Prepared(Struct, frozen=True, kw_only=True):
+
+class Prepared(Struct, frozen=True, kw_only=True, weakref=True):
     """Bytes that are hashed and staged, for a transaction to name: `data` if they are inline."""
 
     id: ObjectId
@@ -32,7 +38,7 @@ def prepare(objects: ObjectStore, data: bytes) -> Prepared:
     name = object_id(data)
     if len(data) <= INLINE_LIMIT:
         return Prepared(id=name, size=len(data), data=bytes(data))
-    return Prepared(id=name, size=len(data), place=objects.stage(name, data))
+    return _noted(Prepared(id=name, size=len(data), place=objects.stage(name, data)))
 
 
 def prepare_stream(objects: ObjectStore, chunks: Iterable[bytes], limit: int) -> Prepared:
@@ -52,7 +58,17 @@ def prepare_stream(objects: ObjectStore, chunks: Iterable[bytes], limit: int) ->
         yield from pieces
 
     name, size, place = objects.stage_stream(everything(), limit)
-    return Prepared(id=name, size=size, place=place)
+    return _noted(Prepared(id=name, size=size, place=place))
+
+
+def _noted(prepared: Prepared) -> Prepared:
+    _ON_THEIR_WAY[id(prepared)] = prepared
+    return prepared
+
+
+def on_their_way() -> list[Prepared]:
+    """What was staged in this process and may be named soon: a collector leaves it alone."""
+    return list(_ON_THEIR_WAY.values())
 
 
 def store(tx: Transaction, data: bytes | Prepared) -> ObjectId:
@@ -73,8 +89,27 @@ def size(rows: Rows, name: ObjectId) -> int:
     """Size of an object in bytes. Raises NotFound when it was never stored."""
     found = rows.one("object_size", id=name)
     if found is None:
-        raise NotFound(f"no object {name.hex()}: put its bytes first", object=name.hex())
+        raise missing(rows, name)
     return int(found[0])
+
+
+def missing(rows: Rows, name: ObjectId) -> VedetteError:
+    """The error for an object that is not there: Gone if it was deleted for good (ENGINE K1)."""
+    found = rows.one("object_tombstone", id=name)
+    if found is None:
+        return NotFound(f"no object {name.hex()}: put its bytes first", object=name.hex())
+    return Gone(
+        f"object {name.hex()[:16]} was deleted for good on {moment(found[0]):%Y-%m-%d %H:%M} UTC: "
+        f"{found[1]}",
+        object=name.hex(),
+    )
+
+
+def there(rows: Rows, name: bytes) -> bool:
+    """Whether an object's bytes are kept, or were deleted for good on purpose."""
+    if rows.one("object_size", id=name) is not None:
+        return True
+    return rows.one("object_tombstone", id=name) is not None
 
 
 def read(
@@ -86,7 +121,7 @@ def read(
     """
     found = rows.one("object_get", id=name)
     if found is None:
-        raise NotFound(f"no object {name.hex()}: put its bytes first", object=name.hex())
+        raise missing(rows, name)
     total, data, pack, place = found
     if data is None:
         return objects.read(name, total, Place(pack, place), offset, length)

@@ -58,6 +58,7 @@ class Edit:
 
     def __init__(self, tx: Transaction, tip: Tip) -> None:
         self._rows: Rows = tx.rows
+        self._now = tx.now
         self.tip = tip
         self.files, self.size = tip.files or 0, tip.size or 0
         self._directories: set[str] = set()
@@ -102,11 +103,11 @@ class Edit:
                 self.check_free(path)
                 self.files += 1
                 self.size += size
-            elif hidden.object == name and hidden.datum == datum:
+            elif hidden.object == name and hidden.datum == datum and hidden.gone is None:
                 return False
             else:
                 self.size += size - hidden.size
-        elif own[1] == name and own[3] == datum:
+        elif own[1] == name and own[3] == datum and own[4] is None:
             return False
         else:
             self.size += size - own[2]
@@ -200,6 +201,9 @@ class Edit:
         if own is not None and own[0] < self.seq:
             self._rows.run("live_close", line=self.line, path=path, seq=self.seq)
             self.closed += 1
+        elif own is not None and own[1] is not None:
+            # Written and replaced within one commit: no commit will ever show it.
+            self._rows.run("garbage_add", object=own[1], since=self._now)
 
     def _set(
         self, path: str, own: Row | None, name: ObjectId | None, size: int | None, datum: int | None

@@ -99,14 +99,14 @@ def inspect(rows: Rows, name: str) -> RepoInfo:
 def delete(tx: Transaction, name: str) -> None:
     """Take a repo away with all its commits. Who reads it is for the caller to ask first (U4).
 
-    Objects stay: other repos may name them. Raises NotFound.
+    Objects that nobody else names are collected later (ENGINE K3). Raises NotFound.
     """
     repo = get(tx.rows, name).id
     for (line,) in tx.rows.all("repo_lines", repo=repo):
         for query in ("line_drop_live", "line_drop_past"):
-            while tx.rows.run(query, line=line, limit=_PAGE):
-                pass
-    tx.rows.run("repo_drop_staged", repo=repo)
+            while gone := tx.rows.all(query, line=line, limit=_PAGE):
+                tx.suspect(gone)
+    tx.suspect(tx.rows.all("repo_drop_staged", repo=repo))
     while tx.rows.run("repo_drop_commits", repo=repo, limit=_PAGE):
         pass
     tx.rows.run("repo_drop_lines", repo=repo)

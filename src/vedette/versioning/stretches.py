@@ -16,7 +16,10 @@ MANY = 0x7FFF_FFFF
 
 
 class FileRow(Struct, frozen=True):
-    """A file of a commit. `line` and `from_seq` say which commit wrote it, `datum` whose it is."""
+    """A file of a commit. `line` and `from_seq` say which commit wrote it, `datum` whose it is.
+
+    `gone` names the tombstone of a file whose bytes were deleted for good (ENGINE K1).
+    """
 
     path: str
     object: ObjectId
@@ -24,6 +27,7 @@ class FileRow(Struct, frozen=True):
     datum: int | None
     line: int
     from_seq: int
+    gone: int | None = None
 
 
 class Stretch(Struct, frozen=True):
@@ -51,8 +55,8 @@ def chain(rows: Rows, line: int, seq: int) -> Chain:
 
 
 def _file(path: str, line: int, row: Row) -> FileRow:
-    from_seq, name, size, datum = row
-    return FileRow(path, name, size, datum, line, from_seq)
+    from_seq, name, size, datum, gone = row
+    return FileRow(path, name, size, datum, line, from_seq, gone)
 
 
 def lookup(rows: Rows, stretches: Chain, path: str) -> FileRow | None:
@@ -65,6 +69,10 @@ def lookup(rows: Rows, stretches: Chain, path: str) -> FileRow | None:
         if row is not None:
             return None if row[1] is None else _file(path, stretch.line, row)
     return None
+
+
+def _path(row: Row) -> str:
+    return str(row[0])
 
 
 def _fetch(
@@ -86,7 +94,7 @@ def _fetch(
         page += part
         if len(part) == limit and (complete is None or part[-1][0] < complete):
             complete = part[-1][0]
-    page.sort()
+    page.sort(key=_path)
     return page, complete
 
 
@@ -107,9 +115,9 @@ def span(rows: Rows, stretches: Chain, after: str, high: str, limit: int) -> lis
         for path in paths:
             if complete is not None and path > complete:
                 break
-            line, (_, name, size, datum, from_seq) = merged[path]
+            line, (_, name, size, datum, from_seq, gone) = merged[path]
             if name is not None:
-                found.append(FileRow(path, name, size, datum, line, from_seq))
+                found.append(FileRow(path, name, size, datum, line, from_seq, gone))
         if complete is None:
             break
         after = complete

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from msgspec import Struct
 
-from vedette.metadata.store import MetadataStore, Rows
+from vedette.metadata.store import MetadataStore, Row, Rows
 from vedette.model.ids import CommitId
 from vedette.objects.store import ObjectStore
 
@@ -38,6 +38,15 @@ class Transaction:
         self.now = now
         self.finished: list[Finished] = []
         self.new_id = new_id
+
+    def suspect(self, dropped: Iterable[Row]) -> None:
+        """Note objects that may be nobody's any more: the first column of rows that were dropped.
+
+        `vedette.versioning.collect` looks whether it is so, some time later (ENGINE K3).
+        """
+        values = [{"object": row[0], "since": self.now} for row in dropped if row[0] is not None]
+        if values:
+            self.rows.many("garbage_add", values)
 
 
 @contextmanager

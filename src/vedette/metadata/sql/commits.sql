@@ -118,6 +118,10 @@ SELECT n, op, path, object, size FROM staged WHERE cmt = :cmt ORDER BY n;
 -- description: Forgets what was written to a commit.
 DELETE FROM staged WHERE cmt = :cmt;
 
+-- name: staged_give_up
+-- description: Forgets what was written to a commit that comes to nothing; its objects.
+DELETE FROM staged WHERE cmt = :cmt RETURNING object;
+
 -- name: staged_since
 -- description: What was written to an open commit at some paths, in order.
 SELECT n, op, path, object, size FROM staged

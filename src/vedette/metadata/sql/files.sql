@@ -1,6 +1,6 @@
 -- name: live_get
 -- description: What a line has at a path now. An object of NULL hides the file of the line it left.
-SELECT from_seq, object, size, datum FROM live WHERE line = :line AND path = :path;
+SELECT from_seq, object, size, datum, gone FROM live WHERE line = :line AND path = :path;
 
 -- name: live_add
 -- description: A file that a line did not have.
@@ -14,7 +14,7 @@ VALUES (:line, :path, :seq, :object, :size, :datum) ON CONFLICT DO NOTHING;
 
 -- name: live_set
 -- description: Another file at a path that a line has.
-UPDATE live SET from_seq = :seq, object = :object, size = :size, datum = :datum
+UPDATE live SET from_seq = :seq, object = :object, size = :size, datum = :datum, gone = NULL
 WHERE line = :line AND path = :path;
 
 -- name: live_drop
@@ -23,8 +23,8 @@ DELETE FROM live WHERE line = :line AND path = :path;
 
 -- name: live_close
 -- description: Remembers what a line has at a path, before it changes.
-INSERT INTO past(line, path, from_seq, to_seq, object, size, datum)
-SELECT line, path, from_seq, :seq, object, size, datum FROM live
+INSERT INTO past(line, path, from_seq, to_seq, object, size, datum, gone)
+SELECT line, path, from_seq, :seq, object, size, datum, gone FROM live
 WHERE line = :line AND path = :path;
 
 -- name: live_obstacle
@@ -49,33 +49,33 @@ WHERE line = :line AND to_seq > :seq AND from_seq <= :seq AND datum = :datum;
 
 -- name: file_at
 -- description: What a line had at a path at an earlier place: one statement, so that no row moves meanwhile.
-SELECT from_seq, object, size, datum FROM live
+SELECT from_seq, object, size, datum, gone FROM live
 WHERE line = :line AND path = :path AND from_seq <= :seq
-UNION ALL SELECT from_seq, object, size, datum FROM (
-  SELECT from_seq, to_seq, object, size, datum FROM past
+UNION ALL SELECT from_seq, object, size, datum, gone FROM (
+  SELECT from_seq, to_seq, object, size, datum, gone FROM past
   WHERE line = :line AND path = :path AND from_seq <= :seq ORDER BY from_seq DESC LIMIT 1)
 WHERE to_seq > :seq;
 
 -- name: live_page
 -- description: A page of what a line has now, in the order of paths.
-SELECT path, object, size, datum, from_seq FROM live
+SELECT path, object, size, datum, from_seq, gone FROM live
 WHERE line = :line AND path > :after AND path < :high ORDER BY path LIMIT :limit;
 
 -- name: live_page_at
 -- description: Of what a line has now, a page of what it had at an earlier place.
-SELECT path, object, size, datum, from_seq FROM live
+SELECT path, object, size, datum, from_seq, gone FROM live
 WHERE line = :line AND path > :after AND path < :high AND +from_seq <= :seq
 ORDER BY path LIMIT :limit;
 
 -- name: past_page_by_path
 -- description: A page of what a line had at an earlier place and has lost, near the start of its history.
-SELECT path, object, size, datum, from_seq FROM past
+SELECT path, object, size, datum, from_seq, gone FROM past
 WHERE line = :line AND path > :after AND path < :high AND +from_seq <= :seq AND +to_seq > :seq
 ORDER BY path LIMIT :limit;
 
 -- name: past_page_by_change
 -- description: The same, near the end of its history.
-SELECT path, object, size, datum, from_seq FROM past INDEXED BY past_to
+SELECT path, object, size, datum, from_seq, gone FROM past INDEXED BY past_to
 WHERE line = :line AND to_seq > :seq AND from_seq <= :seq AND path > :after AND path < :high
 ORDER BY path LIMIT :limit;
 

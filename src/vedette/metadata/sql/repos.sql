@@ -44,7 +44,8 @@ DELETE FROM branch WHERE repo = :repo;
 
 -- name: repo_drop_staged
 -- description: Takes what is staged in the commits of a repo away.
-DELETE FROM staged WHERE cmt IN (SELECT num FROM cmt WHERE repo = :repo AND state = 'started');
+DELETE FROM staged WHERE cmt IN (SELECT num FROM cmt WHERE repo = :repo AND state = 'started')
+RETURNING object;
 
 -- name: repo_drop_commits
 -- description: Takes a page of the commits of a repo away.
@@ -55,14 +56,14 @@ DELETE FROM cmt WHERE num IN (SELECT num FROM cmt WHERE repo = :repo ORDER BY nu
 DELETE FROM line WHERE repo = :repo;
 
 -- name: line_drop_live
--- description: Takes a page of a line's present files away.
+-- description: Takes a page of a line's present files away; their objects.
 DELETE FROM live WHERE line = :line AND path IN (
-  SELECT path FROM live WHERE line = :line ORDER BY path LIMIT :limit);
+  SELECT path FROM live WHERE line = :line ORDER BY path LIMIT :limit) RETURNING object;
 
 -- name: line_drop_past
--- description: Takes a page of a line's former files away.
+-- description: Takes a page of a line's former files away; their objects.
 DELETE FROM past WHERE line = :line AND path IN (
-  SELECT path FROM past WHERE line = :line ORDER BY path LIMIT :limit);
+  SELECT path FROM past WHERE line = :line ORDER BY path LIMIT :limit) RETURNING object;
 
 -- name: branch_add
 -- description: A new branch. Its own line comes with its first commit.

@@ -231,10 +231,11 @@ ON CONFLICT(pipeline, path, datum) DO UPDATE SET object = excluded.object, size 
 -- name: drop_part
 -- description: a datum no longer writes a shared path
 DELETE FROM part WHERE pipeline = :pipeline AND path = :path AND datum = :datum
+RETURNING object
 
 -- name: drop_parts
 -- description: forget shared paths of a pipeline
-DELETE FROM part WHERE pipeline = :pipeline
+DELETE FROM part WHERE pipeline = :pipeline RETURNING object
 
 -- name: drop_members
 -- description: forget the datums of a pipeline

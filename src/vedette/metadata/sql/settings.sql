@@ -6,11 +6,3 @@ SELECT value FROM setting WHERE name = :name;
 -- description: Keeps a word under a name, in place of what was there.
 INSERT INTO setting(name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
-
--- name: setting_all
--- description: Everything that is kept for the whole installation.
-SELECT name, value FROM setting ORDER BY name;
-
--- name: setting_remove
--- description: Forgets what is kept under a name.
-DELETE FROM setting WHERE name = :name;

@@ -1,0 +1,36 @@
+"""The part of the API that keeps house: garbage, checks, retention, deleting for good."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vedette.client.query import Query
+from vedette.client.transport import Endpoint
+from vedette.model import keeping
+
+
+class Full(Query, frozen=True, kw_only=True):
+    """`full`: look at every object, not only at what was dropped somewhere."""
+
+    full: bool = False
+
+
+class Deep(Query, frozen=True, kw_only=True):
+    """`deep`: also read and hash all bytes."""
+
+    deep: bool = False
+
+
+GARBAGE_COLLECT = Endpoint(
+    name="garbage_collect", method="POST", path="/v1/garbage", query=Full,
+    answer=keeping.Collected, summary="Let go of the bytes that nobody names any more",
+)  # fmt: skip
+FSCK = Endpoint(
+    name="fsck", method="GET", path="/v1/fsck", query=Deep, answer=bytes,
+    summary="Whether all that is needed is there, and nothing that was deleted; a line a fault",
+    media="application/x-ndjson",
+)  # fmt: skip
+
+KEEP_ENDPOINTS: tuple[Endpoint[Any], ...] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Endpoint)
+)

@@ -1,0 +1,170 @@
+-- name: garbage_add
+-- description: An object that may be nobody's any more.
+INSERT INTO garbage(object, since) VALUES (:object, :since) ON CONFLICT(object) DO NOTHING;
+
+-- name: garbage_due
+-- description: A page of the objects that have been suspected since before a time.
+SELECT object FROM garbage WHERE since < :before ORDER BY since LIMIT :limit;
+
+-- name: garbage_drop
+-- description: An object is no longer suspected.
+DELETE FROM garbage WHERE object = :object;
+
+-- name: garbage_later
+-- description: An object is to be looked at again later.
+UPDATE garbage SET since = :since WHERE object = :object;
+
+-- name: garbage_count
+-- description: How many objects are suspected.
+SELECT count(*) FROM garbage;
+
+-- name: object_where
+-- description: Size of an object, whether it is inline (1), and its pack.
+SELECT size, CASE WHEN data IS NULL THEN 0 ELSE 1 END, pack FROM object WHERE id = :id;
+
+-- name: object_named
+-- description: Whether a file, or a write on its way to be one, has this object.
+SELECT 1 FROM live WHERE object = :id AND gone IS NULL
+UNION ALL SELECT 1 FROM past WHERE object = :id AND gone IS NULL
+UNION ALL SELECT 1 FROM part WHERE object = :id AND gone IS NULL
+UNION ALL SELECT 1 FROM staged WHERE object = :id LIMIT 1;
+
+-- name: object_drop
+-- description: An object is not known any more.
+DELETE FROM object WHERE id = :id;
+
+-- name: object_tombstone
+-- description: Why and when the bytes of an object were deleted for good.
+SELECT t.at, t.reason, t.id FROM live f JOIN tombstone t ON t.id = f.gone WHERE f.object = :id
+UNION ALL SELECT t.at, t.reason, t.id FROM past f JOIN tombstone t ON t.id = f.gone
+WHERE f.object = :id LIMIT 1;
+
+-- name: pack_dead
+-- description: More of a pack is dead.
+INSERT INTO pack(number, dead, since, moved) VALUES (:number, :size, :now, NULL)
+ON CONFLICT(number) DO UPDATE SET dead = pack.dead + excluded.dead;
+
+-- name: pack_waste
+-- description: How much of a pack is dead, as it was counted.
+INSERT INTO pack(number, dead, since, moved) VALUES (:number, :dead, :now, NULL)
+ON CONFLICT(number) DO UPDATE SET dead = excluded.dead;
+
+-- name: packs_dead
+-- description: Packs of which something is dead.
+SELECT number, dead, since, moved FROM pack ORDER BY number;
+
+-- name: pack_live
+-- description: A page of the objects in a pack, by their places.
+SELECT id, size, place FROM object WHERE pack = :pack AND place >= :place
+ORDER BY place LIMIT :limit;
+
+-- name: pack_live_size
+-- description: Number and bytes of the objects in a pack.
+SELECT count(*), coalesce(sum(size), 0) FROM object WHERE pack = :pack;
+
+-- name: object_move
+-- description: An object has another place, if nobody moved it meanwhile.
+UPDATE object SET pack = :pack, place = :place
+WHERE id = :id AND pack = :old_pack AND place = :old_place;
+
+-- name: pack_moved
+-- description: Nobody names anything in a pack any more.
+UPDATE pack SET moved = :now WHERE number = :number;
+
+-- name: pack_postpone
+-- description: A pack that could not be emptied is tried again later.
+UPDATE pack SET since = :now WHERE number = :number;
+
+-- name: pack_drop
+-- description: A pack has gone.
+DELETE FROM pack WHERE number = :number;
+
+-- name: objects_after
+-- description: A page of the known objects after one.
+SELECT id, size, CASE WHEN data IS NULL THEN 0 ELSE 1 END, pack, place FROM object
+WHERE id > :after ORDER BY id LIMIT :limit;
+
+-- name: results_after
+-- description: A page of the results of datums.
+SELECT num, result FROM datum WHERE num > :after AND result IS NOT NULL ORDER BY num LIMIT :limit;
+
+-- name: datum_forget
+-- description: A result of which something is gone: if it is needed again, the datum runs.
+UPDATE datum SET state = 'dropped', result = NULL, reason = :reason
+WHERE num = :num AND state = 'done';
+
+-- name: tombstones
+-- description: Whether anything was ever deleted for good.
+SELECT 1 FROM tombstone LIMIT 1;
+
+-- name: check_live
+-- description: Files whose object is not known.
+SELECT r.name, f.path, f.object FROM live f JOIN line l ON l.id = f.line JOIN repo r ON r.id = l.repo
+WHERE f.object IS NOT NULL AND f.gone IS NULL
+  AND NOT EXISTS (SELECT 1 FROM object o WHERE o.id = f.object) LIMIT :limit;
+
+-- name: check_past
+-- description: Former files whose object is not known.
+SELECT r.name, f.path, f.object FROM past f JOIN line l ON l.id = f.line JOIN repo r ON r.id = l.repo
+WHERE f.object IS NOT NULL AND f.gone IS NULL
+  AND NOT EXISTS (SELECT 1 FROM object o WHERE o.id = f.object) LIMIT :limit;
+
+-- name: check_part
+-- description: Shared paths whose object is not known.
+SELECT p.name, f.path, f.object FROM part f JOIN pipeline p ON p.id = f.pipeline
+WHERE f.gone IS NULL AND NOT EXISTS (SELECT 1 FROM object o WHERE o.id = f.object) LIMIT :limit;
+
+-- name: check_staged
+-- description: Writes to open commits whose object is not known.
+SELECT r.name, s.path, s.object FROM staged s JOIN cmt c ON c.num = s.cmt JOIN repo r ON r.id = c.repo
+WHERE s.object IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM object o WHERE o.id = s.object) LIMIT :limit;
+
+-- name: check_lines
+-- description: Files of lines that are not there.
+SELECT line, count(*) FROM live WHERE NOT EXISTS (SELECT 1 FROM line l WHERE l.id = live.line)
+GROUP BY line
+UNION ALL SELECT line, count(*) FROM past
+WHERE NOT EXISTS (SELECT 1 FROM line l WHERE l.id = past.line) GROUP BY line LIMIT :limit;
+
+-- name: check_heads
+-- description: Branches whose head is not a finished commit of their repo.
+SELECT r.name, b.name, b.head FROM branch b JOIN repo r ON r.id = b.repo
+LEFT JOIN cmt c ON c.num = b.head AND c.repo = b.repo AND c.state = 'finished'
+WHERE b.head IS NOT NULL AND c.num IS NULL LIMIT :limit;
+
+-- name: check_parents
+-- description: Finished commits whose parent or line is not there.
+SELECT r.name, c.id FROM cmt c JOIN repo r ON r.id = c.repo
+LEFT JOIN cmt p ON p.num = c.parent LEFT JOIN line l ON l.id = c.line
+WHERE c.state = 'finished' AND ((c.parent IS NOT NULL AND p.num IS NULL) OR l.id IS NULL
+  OR c.seq > l.head) LIMIT :limit;
+
+-- name: check_members
+-- description: Datums of pipelines that are not there.
+SELECT p.name, m.datum FROM member m JOIN pipeline p ON p.id = m.pipeline
+LEFT JOIN datum d ON d.num = m.datum WHERE d.num IS NULL LIMIT :limit;
+
+-- name: check_jobs
+-- description: Jobs whose counts do not add up (R9), or whose commit is not there.
+SELECT p.name, j.id FROM job j JOIN pipeline p ON p.id = j.pipeline
+LEFT JOIN cmt c ON c.num = j.cmt
+WHERE c.num IS NULL OR (j.state = 'SUCCESS'
+  AND j.processed + j.skipped + j.failed + j.recovered <> j.total) LIMIT :limit;
+
+-- name: check_branch_heads
+-- description: The heads of all branches.
+SELECT r.name, b.name, b.head FROM branch b JOIN repo r ON r.id = b.repo
+WHERE b.head IS NOT NULL ORDER BY r.name, b.name;
+
+-- name: pack_known
+-- description: Whether a pack is noted as one with dead bytes.
+SELECT 1 FROM pack WHERE number = :number;
+
+-- name: garbage_known
+-- description: Whether an object is suspected.
+SELECT 1 FROM garbage WHERE object = :id;
+
+-- name: object_data
+-- description: The bytes of an object that lie in its row.
+SELECT data FROM object WHERE id = :id;
