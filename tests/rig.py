@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,20 @@ from vedette.model.pipeline import PipelineInfo, PipelineSpec
 from vedette.model.work import Output, Pool, Result, Task
 from vedette.objects.local import LocalObjects
 from vedette.scheduling import datums, jobs, pipelines, state
+from vedette.scheduling.intents import BranchMoved, intend
 from vedette.scheduling.loop import Loop
-from vedette.versioning import commits, files, repos
+from vedette.versioning import branches, commits, files, repos
+from vedette.versioning.transaction import Transaction
 
 Run = Callable[[Task, dict[str, dict[str, bytes]]], dict[str, bytes]]
 
 
 class NotReadyError(Exception):
     """What a stage raises that cannot work yet."""
+
+
+class RecoveredError(Exception):
+    """What a stage raises for a datum whose `err_cmd` said that all is well."""
 
 
 class OnePool:
@@ -113,6 +119,8 @@ class Rig:
             written = self.code.get(pipeline, copy)(task, inputs)
         except NotReadyError as error:
             return Result(datum=task.datum, lease=task.lease, state="not_ready", reason=str(error))
+        except RecoveredError as error:
+            return Result(datum=task.datum, lease=task.lease, state="recovered", reason=str(error))
         except ValueError as error:
             return Result(datum=task.datum, lease=task.lease, state="failed", reason=str(error))
         outputs = tuple(Output(p, object_id(d), len(d), d) for p, d in sorted(written.items()))
@@ -129,6 +137,29 @@ class Rig:
             for path, data in content.items()
         ]
         return self.loop.submit(lambda tx: commits.commit_files(tx, writes)).result().id
+
+    def put_all(self, changes: Mapping[str, Mapping[str, bytes | None]]) -> str:
+        """Commit to several repos in one call; the global id."""
+        writes = [
+            Write(repo=repo, path=path, data=data, delete=data is None)
+            for repo, content in changes.items()
+            for path, data in content.items()
+        ]
+        return self.loop.submit(lambda tx: commits.commit_files(tx, writes)).result().id
+
+    def move(self, repo: str, branch: str, to: str) -> None:
+        """Give a branch another head."""
+
+        def work(tx: Transaction) -> None:
+            head = commits.resolve(tx.rows, repo, to).num
+            branches.move(tx, repo, branch, head)
+            intend(tx, BranchMoved(repos.get(tx.rows, repo).id, branch, head))
+
+        self.loop.submit(work).result()
+
+    def history(self, repo: str) -> list[str]:
+        """The ids of the finished commits of a repo, oldest first."""
+        return list(reversed(self.heads(repo)))
 
     def pipeline(
         self, name: str, source: dict[str, Any], update: bool = False, reprocess: bool = False,

@@ -6,6 +6,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -79,3 +80,10 @@ def test_every_settings_file_in_the_docs_can_be_read(page: Path, tmp_path: Path)
 def test_every_link_in_the_docs_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_example_of_a_tested_pipeline_passes() -> None:
+    (code,) = blocks(ROOT / "docs/howto/test-a-pipeline.md", "python")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    names["test_edges_skips_what_it_has_done"]()

@@ -207,7 +207,7 @@ def _key(round: Round, job: Job, combination: Combination) -> CacheKey:
         elif content is None:
             commit = round.commits.get(round.rows, job.inputs[item.leaf])
             content = matches.tree_hash(round.rows, commit, item.path)
-        parts.append((leaf.name, item.path, content))
+        parts.append((leaf.key, item.path, content))
     return skip.key(pipeline.name, job.salt or pipeline.salt, pipeline.code, parts)
 
 
@@ -320,6 +320,24 @@ def _force(round: Round, job: Job) -> None:
         enqueue(round, job, datum, order)
 
 
+def run_recovered(round: Round, job: Job) -> bool:
+    """Whether datums that the job before recovered from must run again first (ENGINE S4).
+
+    Known only when that job has ended, so it is asked of the oldest job, when it is complete.
+    """
+    if job.retried or job.full or not job.pipeline.spec.transform.err_cmd:
+        return False
+    job.retried = True
+    flush_datums(round)
+    for num, ident in round.rows.all(
+        "recovered_members", name=job.pipeline.name, pipeline=job.pipeline.id
+    ):
+        if ident not in job.gone and ident not in job.effects:
+            job.forced.add(num)
+    _force(round, job)
+    return job.pending > 0
+
+
 def undo(round: Round, job: Job) -> None:
     """Forget what a job was found to need: its base has failed, or the job is given up."""
     nums = {effect.datum for effect in job.effects.values() if effect.how == ""}
@@ -330,6 +348,6 @@ def undo(round: Round, job: Job) -> None:
             if not datum.jobs and datum.state == "queued":
                 readiness.drop(round, datum)
     effects.forget(job)
-    job.expanded, job.expansion, job.now = False, None, None
+    job.expanded, job.expansion, job.now, job.retried = False, None, None, False
     job.state = "CREATED"
     round.dirty_job(job)

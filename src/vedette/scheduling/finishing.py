@@ -47,6 +47,7 @@ def finish(round: Round, job: Job) -> bool:
     pipeline = job.pipeline
     pipeline.good = Base(job.num, job.version, job.inputs, job.total)
     _count(job)
+    _count_standing(round, job)
     _end(round, job, "SUCCESS")
     return True
 
@@ -227,6 +228,18 @@ def _count(job: Job) -> None:
     job.failed = counts.get("failed", 0)
     job.recovered = counts.get("recovered", 0)
     job.skipped = job.total - job.processed - job.failed - job.recovered
+
+
+def _count_standing(round: Round, job: Job) -> None:
+    """Datums that failed in an earlier job and are left alone are failed, not skipped (R3, R9)."""
+    pipeline = job.pipeline
+    if pipeline.spec.on_datum_failure == "job" or (pipeline.standing == 0 and not job.failed):
+        return
+    rounds.flush_datums(round)
+    row = round.rows.one("failed_member_count", name=pipeline.name, pipeline=pipeline.id)
+    pipeline.standing = row[0] if row is not None else 0
+    job.skipped -= pipeline.standing - job.failed
+    job.failed = pipeline.standing
 
 
 def _why_failed(round: Round, job: Job, first: Effect) -> str:

@@ -77,6 +77,8 @@ def _finish(round: Round, pipeline: Pipeline) -> bool:
                 break
             continue
         job = pipeline.jobs[0]
+        if expansion.run_recovered(round, job):
+            return False
         if not finishing.finish(round, job):
             break
         if job.state != "SUCCESS":

@@ -64,16 +64,22 @@ def _next(row: Row | None) -> int:
     return (row[0] if row else 0) + 1
 
 
+def _key(name: str, branch: Branch, earlier: list[Leaf]) -> str:
+    same = list(dict.fromkeys(leaf.branch for leaf in earlier if leaf.name == name))
+    place = same.index(branch) if branch in same else len(same)
+    return f"{name}\0{place}" if place else name
+
+
 def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
     """A pipeline from its row. One whose image is unknown is CRASHING, with the way out."""
     spec, _ = read_spec(msgspec.json.decode(row[9]))
-    found = []
+    found: list[Leaf] = []
     for index, leaf in enumerate(leaves(spec.input)):
         branch: Branch = (_repo(rows, leaf.repo), leaf.branch)
         found.append(
             Leaf(
-                index, leaf.name, leaf.repo, branch, compile_glob(leaf.glob),
-                isinstance(leaf, Pfs) and leaf.reference, _keys(leaf),
+                index, leaf.name, _key(leaf.name, branch, found), leaf.repo, branch,
+                compile_glob(leaf.glob), isinstance(leaf, Pfs) and leaf.reference, _keys(leaf),
             )
         )  # fmt: skip
     pipeline = Pipeline(

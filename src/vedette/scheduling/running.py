@@ -28,12 +28,15 @@ Branch = tuple[int, str]
 class Leaf:
     """One leaf of a pipeline's input tree.
 
+    `key` stands for its name in a datum's cache key: the name itself, with a number where an
+    earlier leaf of another branch has the same name, as the sides of a union may (ENGINE D2, D8).
     `keys` are the templates of its keys in joins and groups, `indexes` the numbers of the indexes
     in which they are looked up, as far as they are known.
     """
 
     index: int
     name: str
+    key: str
     repo: str
     branch: Branch
     glob: Glob
@@ -64,7 +67,8 @@ class Pipeline:
 
     `problem` is why it cannot run here, `turn` when its oldest unfinished job became that
     (microseconds). `behind` is what is left to do of a large job before another may end.
-    `good` is the newest job that succeeded. `seconds` is a running mean of what a datum takes.
+    `good` is the newest job that succeeded, `standing` how many of its datums stand failed (-1:
+    not known). `seconds` is a running mean of what a datum takes.
     `retry_at` (microseconds) is when a crashing pipeline is tried again; `probe` the number of the
     one datum that tries. `elsewhere`: not in the server's own process, but perhaps on another host.
     """
@@ -92,6 +96,7 @@ class Pipeline:
     failures: int = 0
     probe: int = 0
     depth: int = 0
+    standing: int = -1
     elsewhere: bool = False
     clocks: list[Clock] = field(default_factory=list)
     turn: int = 0
@@ -213,6 +218,7 @@ class Job:
     pending: int = 0
     full: bool = False
     expanded: bool = False
+    retried: bool = False
     expansion: Steps | None = None
     now: Now | None = None
     salt: bytes = b""

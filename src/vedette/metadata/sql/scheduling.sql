@@ -191,6 +191,16 @@ UPDATE datum SET state = 'queued', worker = NULL WHERE state = 'leased'
 SELECT d.num, d.ident FROM datum d JOIN member m ON m.datum = d.num AND m.ident = d.ident
 WHERE d.state = 'failed' AND d.pipeline = :name AND m.pipeline = :pipeline
 
+-- name: recovered_members
+-- description: recovered datums that belong to a pipeline's newest job
+SELECT d.num, d.ident FROM datum d JOIN member m ON m.datum = d.num AND m.ident = d.ident
+WHERE d.state = 'recovered' AND d.pipeline = :name AND m.pipeline = :pipeline
+
+-- name: failed_member_count
+-- description: how many datums of a pipeline's newest job stand failed
+SELECT count(*) FROM datum d JOIN member m ON m.datum = d.num AND m.ident = d.ident
+WHERE d.state = 'failed' AND d.pipeline = :name AND m.pipeline = :pipeline
+
 -- name: add_job_datum
 -- description: what a job did with a datum
 INSERT INTO job_datum(job, datum, how) VALUES (:job, :datum, :how)
