@@ -31,6 +31,7 @@ from vedette.metadata.sqlite import SqliteStore
 from vedette.model.errors import Conflict, Invalid, NoSpace
 from vedette.model.work import Pool
 from vedette.scheduling.loop import Loop
+from vedette.scheduling.standing import StandingPipelines
 from vedette.scheduling.upkeep import Upkeep
 from vedette.server import serving, tokens
 from vedette.server.local import LocalTransport
@@ -143,8 +144,9 @@ class Installation:
         for app in self.apps:
             known.update(app.runtimes())
         images = runtimes.load(settings.runtimes, known)
+        self._workers = _workers(settings, images)
         launcher = ProcessLauncher(
-            partial(agent_for, settings=_workers(settings, images)),
+            partial(agent_for, settings=self._workers),
             partial(bounded, settings.workers),
         )
         own = None if settings.workers == 0 else launcher
@@ -160,6 +162,10 @@ class Installation:
         self._held.callback(self.loop.stop)
         self.upkeep.start()
         self._held.callback(self.upkeep.stop)
+        if self.settings.workers != 0:
+            standing = StandingPipelines(self.loop, self._workers)
+            standing.start()
+            self._held.callback(standing.stop)
         await self._first_token()
         sessions = Sessions(session_key(self.settings.data), self.site.tokens)
         pages = Dashboard(self.client, self.apps, sessions).routes()

@@ -81,7 +81,6 @@ def test_u6_all_faults_are_reported_at_once_with_their_paths() -> None:
         (spec(transform={"cmd": ["a\0b"]}), "NUL"),
         (spec(description="\ud800"), "not valid Unicode"),
         (spec(input={"git": {"URL": "x"}}), "git inputs are not read"),
-        ({"pipeline": {"name": "p"}, "transform": {"cmd": ["x"]}, "spout": {}}, "later release"),
         (spec(parallelism_spec={"constant": 1, "coefficient": 1}), "not both"),
     ],
 )

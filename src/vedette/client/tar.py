@@ -47,6 +47,11 @@ class Bytes:
             count -= len(piece)
             yield piece
 
+    def unread(self, data: bytes) -> None:
+        """Give back what was read last, to be read again."""
+        self._held = data + self._held[self._at :]
+        self._at = 0
+
     async def drain(self) -> None:
         """Read to the end, so that the caller may hear the answer."""
         async for _ in self._chunks:
@@ -54,11 +59,17 @@ class Bytes:
 
 
 class Entries:
-    """The files of a tar stream: `next` gives name and size; then their bytes are to be read."""
+    """The files of a tar stream: `next` gives name and size; then their bytes are to be read.
 
-    def __init__(self, chunks: AsyncIterator[bytes], limit: int) -> None:
-        self.bytes = Bytes(chunks)
+    With `drain` what follows the end of the archive is read too, and dropped.
+    """
+
+    def __init__(
+        self, chunks: AsyncIterator[bytes] | Bytes, limit: int, *, drain: bool = True
+    ) -> None:
+        self.bytes = chunks if isinstance(chunks, Bytes) else Bytes(chunks)
         self._limit = limit
+        self._drain = drain
         self._padding = 0
 
     async def next(self) -> tuple[str, int] | None:
@@ -70,7 +81,8 @@ class Entries:
         while True:
             header = await self.bytes.exactly(BLOCK)
             if header == _EMPTY:
-                await self.bytes.drain()
+                if self._drain:
+                    await self.bytes.drain()
                 return None
             _check(header)
             sort = header[156:157]

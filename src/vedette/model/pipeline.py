@@ -58,6 +58,21 @@ class DatumSet(Struct, frozen=True, kw_only=True):
     per_worker: int = 0
 
 
+class Service(Struct, frozen=True, kw_only=True):
+    """A command that answers requests: it listens on `internal_port`, and is reached at `ip`."""
+
+    internal_port: int
+    external_port: int
+    ip: str = "127.0.0.1"
+
+
+class Spout(Struct, frozen=True, kw_only=True):
+    """A command that emits files. `marker` names the one that it finds again when it starts."""
+
+    overwrite: bool = False
+    marker: str = ""
+
+
 OutputConflict = Literal["error", "concat", "first", "last", "identical"]
 
 
@@ -84,7 +99,14 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
     network: bool = False
     limits: Limits = Limits()
     datum_set: DatumSet | None = None
+    service: Service | None = None
+    spout: Spout | None = None
     document: dict[str, Any] = {}
+
+    @property
+    def standing(self) -> bool:
+        """Whether its command runs on and on, without jobs or datums (ENGINE R10)."""
+        return self.service is not None or self.spout is not None
 
 
 class PipelineInfo(Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from msgspec import Struct
 
 from vedette.model.errors import InvalidName, InvalidSpec
-from vedette.model.inputs import Input
+from vedette.model.inputs import Input, Union
 from vedette.model.paths import check_name
 from vedette.model.pipeline import OutputConflict, PipelineSpec, SecretMount, Transform
 from vedette.model.spec_fields import spec_fields
@@ -24,6 +24,7 @@ from vedette.model.spec_input import InputReader, check_environment_name
 from vedette.model.spec_limits import check_limits, datum_set, limits
 from vedette.model.spec_lint import likely_conflicts
 from vedette.model.spec_read import Reading
+from vedette.model.spec_standing import standing
 
 __all__ = ["ParsedSpec", "parse_documents", "parse_spec", "spec_fields", "unsupported"]
 
@@ -97,6 +98,7 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
     name = _pipeline_name(reading, words)
     transform = _transform(reading, words.get("transform", {}))
     tree, atoms = _input(reading, words, name)
+    service, spout = standing(reading, words)
     parallelism = _parallelism(reading, words.get("parallelism_spec", {}))
     tries = words.get("datum_tries", 3)
     if not 1 <= tries <= MAX_TRIES:
@@ -128,6 +130,8 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
         network=words.get("network", False),
         limits=limits(words),
         datum_set=datum_set(words),
+        service=service,
+        spout=spout,
         document=document,
     )
     return ParsedSpec(spec, (*reading.warnings, *likely_conflicts(spec)))
@@ -169,9 +173,8 @@ def _input(reading: Reading, words: dict[str, Any], name: str) -> tuple[Input | 
     if "input" in words:
         return reader.tree(words["input"]), reader.atoms
     if "spout" in words:
-        reading.fault("spout", "spout pipelines come with a later release")
-    else:
-        reading.missing("input", "which repo is read?")
+        return Union(()), False
+    reading.missing("input", "which repo is read?")
     return None, False
 
 

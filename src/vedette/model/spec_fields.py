@@ -71,12 +71,10 @@ SHAPES: dict[str, Shape] = {
         "standby": Field("flag", "1.x: no workers without work", ignored=_ALWAYS),
         "scale_down_threshold": Field("duration", "1.x: when workers go", ignored=_ALWAYS),
         "service": Field(
-            "object", "A long-lived command that answers requests", "service",
-            later="service pipelines come",
+            "object", "A long-lived command that answers requests", "service"
         ),
         "spout": Field(
-            "object", "A long-lived command that emits files", "spout",
-            later="spout pipelines come",
+            "object", "A long-lived command that emits files", "spout"
         ),
         "metadata": Field(
             "object", "Labels and annotations", "metadata",
@@ -233,15 +231,17 @@ SHAPES: dict[str, Shape] = {
     },
     "service": {
         "internal_port": Field("count", "Where the command listens"),
-        "external_port": Field("count", "Where it is reached"),
-        "ip": Field("text", "At which address"),
-        "type": Field("text", "Kubernetes' kind of service"),
-        "annotations": Field("map", "Kubernetes' annotations"),
+        "external_port": Field("count", "Where it is reached; internal_port if left out"),
+        "ip": Field("text", "At which address of this host; loopback if left out"),
+        "type": Field("text", "Kubernetes' kind of service", ignored=_PLACING),
+        "annotations": Field("map", "Kubernetes' annotations", ignored=_PLACING),
     },
     "spout": {
-        "overwrite": Field("flag", "1.x: replace files"),
-        "service": Field("object", "What it listens to", "service"),
-        "marker": Field("text", "1.x: where it goes on"),
+        "overwrite": Field("flag", "1.x: replace files instead of appending"),
+        "service": Field(
+            "object", "What it listens to", "service", later="spouts that listen come"
+        ),
+        "marker": Field("text", "1.x: a file that it finds in /pfs when it starts again"),
     },
     "metadata": {
         "annotations": Field("map", "Kubernetes' annotations"),

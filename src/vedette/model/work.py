@@ -145,3 +145,10 @@ class Source(Protocol):
 
     def put(self, data: bytes) -> bytes:
         """Store a large output; returns its object id. It becomes durable with the report."""
+
+
+class Emitted(Struct, frozen=True, kw_only=True):
+    """A file that a spout emitted: its path, and what keeps its bytes until they are committed."""
+
+    path: str
+    prepared: object

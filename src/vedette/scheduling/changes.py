@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from vedette.model.events import Event
 from vedette.scheduling import clocks, expansion, finishing, lookup, planning, readiness, recovery
 from vedette.scheduling.intents import (
     BranchMoved,
@@ -91,6 +92,7 @@ def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
         if pipeline.state == "CRASHING":
             pipeline.state, pipeline.reason = "", ""
         round.set_state(pipeline, "RUNNING")
+    round.events.append(Event(kind="pipeline", pipeline=name, state=pipeline.state))
     clocks.load(round.rows, memory)
     for leaf in pipeline.leaves:
         head = round.rows.one("branch_head", repo=leaf.branch[0], name=leaf.branch[1])

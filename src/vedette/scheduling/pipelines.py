@@ -251,7 +251,7 @@ def _info(rows: Rows, row: Row, counts: dict[tuple[str, str], int]) -> PipelineI
     failed = rows.one("failed_datum_count", pipeline=name)
     state = row[7]
     queued, running = counts.get((name, "queued"), 0), counts.get((name, "leased"), 0)
-    if state == "RUNNING" and not queued and not running:
+    if state == "RUNNING" and not queued and not running and not spec.standing:
         state = "STANDBY"
     return PipelineInfo(
         name=name, version=row[4], created=moment(row[6]), state=state, reason=row[8],
@@ -268,6 +268,8 @@ def describe(tree: Input) -> str:
         return f"{tree.repo}:{tree.glob}"
     if isinstance(tree, Cron):
         return f"{tree.name}:{tree.spec}"
+    if not tree.children:
+        return "none"
     sign = " ⨯ " if isinstance(tree, Cross) else " ⋈ " if isinstance(tree, Join) else " ∪ "
     sign = " ⊕ " if isinstance(tree, Group) else sign
     return "(" + sign.join(describe(child) for child in tree.children) + ")"

@@ -107,6 +107,8 @@ def _job(
     number: int,
     at: Mapping[Branch, int] = MappingProxyType({}),
 ) -> Job | None:
+    if pipeline.spec.standing:
+        return None
     inputs = []
     for leaf in pipeline.leaves:
         num = at.get(leaf.branch, round.memory.planned.get(leaf.branch))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vedette.metadata.store import Rows
 from vedette.model.errors import NotFound
+from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Code, Task, TaskFile, TaskInput
 from vedette.scheduling import matches
 from vedette.scheduling.rounds import Round
@@ -88,13 +89,19 @@ def code_of(rows: Rows, pipeline: Pipeline) -> Code:
     """What a worker needs to know of a pipeline version. Raises NotFound for a missing secret."""
     if pipeline.pool is None:
         raise NotFound(f"pipeline {pipeline.name} has no workers: {pipeline.reason}")
-    secrets: dict[str, dict[str, str]] = {}
-    for mount in pipeline.spec.transform.secrets:
-        values: dict[str, bytes] = dict(rows.all("secret_values", name=mount.name))
-        if not values:
-            raise NotFound(f"pipeline {pipeline.name}: secret {mount.name} does not exist")
-        secrets[mount.name] = {key: bytes(value).decode() for key, value in values.items()}
+    secrets = secrets_of(rows, pipeline.spec)
     return Code(
         key=pipeline.code_key, pool=pipeline.pool.key, pipeline=pipeline.name,
         version=pipeline.version, spec=pipeline.spec, secrets=secrets,
     )  # fmt: skip
+
+
+def secrets_of(rows: Rows, spec: PipelineSpec) -> dict[str, dict[str, str]]:
+    """The values of the secrets that a spec names. Raises NotFound for a missing one."""
+    secrets: dict[str, dict[str, str]] = {}
+    for mount in spec.transform.secrets:
+        values: dict[str, bytes] = dict(rows.all("secret_values", name=mount.name))
+        if not values:
+            raise NotFound(f"pipeline {spec.name}: secret {mount.name} does not exist")
+        secrets[mount.name] = {key: bytes(value).decode() for key, value in values.items()}
+    return secrets

@@ -284,8 +284,12 @@ def commit_files(
     prepared: Sequence[Prepared | None] = (),
     commit_id: str | None = None,
     description: str = "",
+    *,
+    own_output: bool = False,
 ) -> Committed:
     """Write files of one or several repos, in order, as one commit a branch under one global id.
+
+    `own_output` is said by the pipeline itself whose output repo it is.
 
     `prepared` holds what other threads made of the writes' `data`, by position. Raises NotFound
     (repo, object, path to delete), Conflict (`expect`, the output of a pipeline), PathConflict
@@ -295,7 +299,7 @@ def commit_files(
     for write in writes:
         key = (write.repo, write.branch)
         if key not in targets:
-            targets[key] = _target(tx, *key)
+            targets[key] = _target(tx, *key, own_output=own_output)
         if write.expect is not None:
             _check_expected(targets[key], write)
     ready = [*prepared, *[None] * (len(writes) - len(prepared))]
@@ -320,10 +324,13 @@ def commit_files(
     )
 
 
-def _target(tx: Transaction, repo: str, branch: str) -> Edit | staged.Draft:
+def _target(
+    tx: Transaction, repo: str, branch: str, *, own_output: bool = False
+) -> Edit | staged.Draft:
     check_name(branch, "branch")
     place = tip(tx.rows, repo, branch)
-    _refuse_output(place)
+    if not own_output:
+        _refuse_output(place)
     if place.open is not None:
         return staged.Draft(tx, place, place.open)
     return Edit(tx, place)

@@ -396,3 +396,9 @@ SELECT num FROM cmt WHERE repo = :repo AND branch = :branch AND state = 'finishe
 AND num >= (SELECT num FROM cmt WHERE id = :id AND repo = :repo AND branch = :branch
   AND state = 'finished')
 ORDER BY num
+
+-- name: trim_standing_log
+-- description: forget the oldest lines of a service or spout, beyond the newest so many
+DELETE FROM log WHERE pipeline = :pipeline AND num <= (
+  SELECT coalesce(max(old.num), 0) FROM (
+    SELECT num FROM log WHERE pipeline = :pipeline ORDER BY num DESC LIMIT 1 OFFSET :keep) old)
