@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vedette.model.errors import InvalidSpec
 from vedette.model.inputs import Cron, Cross, Group, Join, Pfs, Trigger, Union, leaves
-from vedette.model.pipeline import DatumSet, Limits, SecretMount, Service, Spout
+from vedette.model.pipeline import SecretMount
 from vedette.model.spec import parse_documents, parse_spec, spec_fields, unsupported
 from vedette.model.spec_fields import SHAPES
 from vedette.model.spec_words import duration, nearest, size, snake
@@ -274,32 +274,6 @@ def test_the_full_spec_above_uses_every_word_but_old_inputs_and_what_a_spout_has
     assert snake_names() - used == {
         "atom", "git", "coefficient", "strategy", "spout", "marker",
     }  # fmt: skip
-
-
-def test_a_spout_has_no_input_and_its_words_have_their_values() -> None:
-    """R10."""
-    document = spec(spout={"overwrite": True, "marker": "m"})
-    del document["input"]
-    found = parse_spec(document).spec
-    assert (found.spout, found.standing) == (Spout(overwrite=True, marker="m"), True)
-    assert list(leaves(found.input)) == []
-
-
-def test_a_service_is_reached_on_loopback_at_its_own_port_if_nothing_else_is_said() -> None:
-    """R10."""
-    found = parse_spec(spec(service={"internalPort": "8080"})).spec
-    assert found.service == Service(internal_port=8080, external_port=8080, ip="127.0.0.1")
-
-
-def test_limits_and_portions_have_their_values() -> None:
-    """R5."""
-    found = parse_spec(spec(
-        resource_limits={"memory": "64Mi", "cpu": "500m"}, chunk_spec={"number": "7"}
-    )).spec  # fmt: skip
-    assert found.limits == Limits(memory=64 << 20, cpu=0.5)
-    assert found.datum_set == DatumSet(number=7)
-    with pytest.raises(InvalidSpec, match=r"resource_limits\.memory: 12 bytes are too few"):
-        parse_spec(spec(resource_limits={"memory": 12}))
 
 
 def test_the_reference_has_a_line_for_every_field() -> None:
