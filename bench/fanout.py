@@ -86,13 +86,12 @@ def watched(serving: Server) -> Watch:
     return Watch(serving)
 
 
-def fill(serving: Server, repo: str, count: int, first: int = 0) -> None:
-    """A repo with `count` small files of different bytes in folders of a thousand."""
-    if not first:
-        serving.send("POST", "/v1/repos", {"name": repo})
+def fill(serving: Server, repo: str, count: int, folder: int = 1000) -> None:
+    """A repo with `count` small files of different bytes, `folder` of them in each folder."""
+    serving.send("POST", "/v1/repos", {"name": repo})
     connection = Connection(serving.port, "application/x-tar")
-    for start in range(first, first + count, BATCH):
-        body = archive(range(start, min(start + BATCH, first + count)))
+    for start in range(0, count, BATCH):
+        body = archive(range(start, min(start + BATCH, count)), folder)
         _, status, answer = connection.exchange(
             "POST", f"/v1/repos/{repo}/branches/master/files", body
         )
@@ -100,31 +99,26 @@ def fill(serving: Server, repo: str, count: int, first: int = 0) -> None:
             raise SystemExit(f"put: {status} {answer[:300]!r}")
 
 
-def name(number: int) -> str:
-    """Where the file of a number lies."""
-    return f"{number // 1000:04}/{number:07}"
-
-
-def archive(numbers: range) -> bytes:
+def archive(numbers: range, folder: int) -> bytes:
     """A tar of small files, one a number."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for number in numbers:
             content = b"%d" % number
-            entry = tarfile.TarInfo(name(number))
+            entry = tarfile.TarInfo(f"{number // folder:04}/{number:07}")
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
 
 
-def create(serving: Server, pipeline: str, repo: str, target: str) -> None:
-    """A pipeline with one datum a file."""
+def create(serving: Server, pipeline: str, repo: str, target: str, *, update: bool = False) -> None:
+    """A pipeline with one datum a file, or a new version of it."""
     spec = {
         "pipeline": {"name": pipeline},
         "transform": {"image": IMAGE, "cmd": ["python", "-m", "vedette.stage", target]},
         "input": {"pfs": {"repo": repo, "glob": "/*/*"}},
     }
-    serving.send("POST", "/v1/pipelines", spec)
+    serving.send("POST", f"/v1/pipelines?update={str(update).lower()}", spec)
 
 
 if __name__ == "__main__":
