@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
+from msgspec import structs
+
 from vedette.model.events import Event
 from vedette.model.ids import CommitId
 from vedette.scheduling import bulk, effects, expansion, leasing, rounds
@@ -120,11 +122,13 @@ def _commit(round: Round, job: Job) -> None:
             _add(round, job, merge, ident, effect)
     merge.finish()
     _seal(round, job, edit)
-    round.rows.many(
-        "set_member",
-        [{"pipeline": pipeline.id, "ident": i, "datum": e.datum} for i, e in job.effects.items()],
-    )
-    round.rows.many("drop_member", [{"pipeline": pipeline.id, "ident": i} for i in gone])
+    members = [
+        {"pipeline": pipeline.id, "ident": i, "datum": e.datum} for i, e in job.effects.items()
+    ]
+    if members:
+        round.rows.many("set_member", members)
+    if gone:
+        round.rows.many("drop_member", [{"pipeline": pipeline.id, "ident": i} for i in gone])
     for warning in merge.warnings:
         log(round, job, 0, warning)
 
@@ -205,6 +209,13 @@ def _seal(round: Round, job: Job, edit: Edit) -> None:
     pipeline = job.pipeline
     row = _open_commit(job)
     finished = commits.seal(round.tx, edit, row)
+    # Those who read it in this round need not ask for it.
+    round.commits.put(
+        structs.replace(
+            row, line=edit.line, seq=edit.seq, parent=edit.tip.head, state="finished",
+            finished=round.now, files=edit.files, size=edit.size, closed=edit.closed,
+        )
+    )  # fmt: skip
     round.events.append(
         Event(kind="commit", repo=pipeline.name, branch=pipeline.branch, id=job.commit_id,
               number=finished.num)

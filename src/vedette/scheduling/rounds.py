@@ -37,10 +37,14 @@ class CommitCache:
         if found is None:
             found = commits.by_num(rows, num)
             if found.state == "finished":
-                self._rows[num] = found
-                if len(self._rows) > self._size:
-                    self._rows.popitem(last=False)
+                self.put(found)
         return found
+
+    def put(self, commit: CommitRow) -> None:
+        """Remember a finished commit."""
+        self._rows[commit.num] = commit
+        if len(self._rows) > self._size:
+            self._rows.popitem(last=False)
 
     def clear(self) -> None:
         """Forget all, after a transaction that was rolled back."""

@@ -68,12 +68,16 @@ def _side(repo: str, file: files.FileRow | None) -> FileInfo | None:
 def _after(rows: Rows, repo: int, branch: str, after: int, limit: int) -> ChangesPage:
     found: list[NumberedChange] = []
     datums: dict[int, tuple[str, bool]] = {}
+    last: commits.CommitRow | None = None
     for num, state in rows.all("commits_after", repo=repo, branch=branch, after=after, limit=limit):
         # Commits of a branch finish in order: what is behind an open one comes later.
         if state == "started" or len(found) >= limit:
             break
         commit = commits.by_num(rows, num)
-        parent = None if commit.parent is None else commits.by_num(rows, commit.parent)
+        parent = last if last is not None and last.num == commit.parent else None
+        if parent is None and commit.parent is not None:
+            parent = commits.by_num(rows, commit.parent)
+        last = commit
         for change in diff.changes(rows, parent, commit):
             found.append(
                 NumberedChange(number=num, commit=commit.id, change=_shown(rows, change, datums))

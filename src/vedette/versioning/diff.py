@@ -32,11 +32,13 @@ def changes(rows: Rows, old: CommitRow | None, new: CommitRow) -> Iterator[Chang
     there = tree(rows, new)
     if old is None:
         return (Change(file.path, None, file) for file in _all(rows, there))
-    here = tree(rows, old)
-    if old.line == new.line:
+    if old.line == new.line and old.seq is not None:
+        # Both stand on the same lines, so one question finds them.
+        here = (Stretch(there[0].line, old.seq, there[0].head), *there[1:])
         if here[0].seq <= there[0].seq:
             return _along(rows, here, there)
         return (Change(c.path, c.after, c.before) for c in _along(rows, there, here))
+    here = tree(rows, old)
     touched = _touched(rows, here, there)
     if touched is None:
         return _merged(_all(rows, here), _all(rows, there))

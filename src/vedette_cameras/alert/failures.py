@@ -103,17 +103,12 @@ class Failures:
 async def failed(client: Client, pipelines: tuple[str, ...]) -> list[DatumInfo]:
     """Every failed datum of some pipelines."""
     found: list[DatumInfo] = []
-    for pipeline in pipelines:
-        after = 0
-        while True:
-            try:
-                page = await client.failed_datums(pipeline, after=after, limit=_PAGE)
-            except NotFound:
-                break
-            found += page
-            if len(page) < _PAGE:
-                break
-            after = page[-1].number
+    after = 0
+    while page := await client.failed_datums(after=after, limit=_PAGE):
+        found += [datum for datum in page if datum.pipeline in pipelines]
+        if len(page) < _PAGE:
+            break
+        after = page[-1].number
     return found
 
 

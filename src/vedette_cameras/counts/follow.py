@@ -56,6 +56,7 @@ class Counts:
         self._client = client
         self._cursors: dict[str, int] = {}
         self._lock = asyncio.Lock()
+        self._next_look: asyncio.Future[None] | None = None
         self._decided = ("", 0)
         self._failed_looked = -_FAILED_EVERY
         self._failed_moved = True
@@ -101,7 +102,14 @@ class Counts:
             await asyncio.sleep(1.0)
 
     async def _refresh(self) -> None:
+        """Read what had happened by now. Those who ask while one looks share the next look."""
+        if self._next_look is None:
+            self._next_look = asyncio.ensure_future(self._look())
+        await asyncio.shield(self._next_look)
+
+    async def _look(self) -> None:
         async with self._lock:
+            self._next_look = None
             if not await self._read_changes():
                 await self._rebuild()
             await self._read_failed()
@@ -129,11 +137,14 @@ class Counts:
                 present.add(repo)
                 if repo not in self._cursors:
                     return False
+                whole = len(page.changes) < _PAGE and page.number - cursors[repo] < _PAGE
                 end = min(page.number, decided) if repo == judging else page.number
                 changes += [entry for entry in page.changes if entry.number <= end]
                 if end <= cursors[repo]:
                     break
                 cursors[repo] = end
+                if whole:  # what has come since belongs to the next look
+                    break
         if present != set(self._cursors):
             return False
         for repo in _FOLLOWED:
@@ -270,11 +281,15 @@ class Counts:
         and clean. What a failed job held is failed.
         """
         states = []
-        for pipeline in PIPELINES:
+        for pipeline in reversed(
+            PIPELINES
+        ):  # while there is work, the last one most likely has some
             with suppress(NotFound):
                 newest = await self._client.list_job(pipeline, limit=1)
                 states += [job.state for job in newest]
-        if len(states) < 3 or any(state not in TERMINAL for state in states):
+                if any(state not in TERMINAL for state in states):
+                    return self.tally.summary()
+        if len(states) < 3:
             return self.tally.summary()
         # What those jobs did is read only now, so that nothing is taken for left over that is not.
         await self._refresh()
