@@ -204,7 +204,7 @@ def test_u5_rerun_all_runs_everything_as_a_new_version(engine: Rig) -> None:
     engine.pipeline("one", pfs("images", "/*"))
     engine.put("images", {"/a": b"1", "/b": b"2"})
     engine.settle()
-    assert "its 2 datums run" in rerun(engine, everything=True)
+    assert "becomes version 2: 2 run because" in rerun(engine, everything=True)
     engine.settle()
     assert len(engine.ran) == 4
     assert engine.jobs("one")[0].version == 2

@@ -28,6 +28,7 @@ def test_every_operation_has_a_handler_and_is_found_at_its_address() -> None:
             key="k",
             session="s",
             worker="w",
+            version="1",
         )
         assert found(endpoint.method, path)[0] == endpoint.name
 

@@ -44,6 +44,14 @@ def duration(text: str) -> float | None:
     return float(sum(float(number) * _SECONDS[unit] for number, unit in parts))
 
 
+def duration_text(seconds: float) -> str:
+    """Seconds for people: 40 ms, 12 s, 5 min, 3.5 h."""
+    for below, unit, name in ((1.0, 0.001, "ms"), (120.0, 1.0, "s"), (7200.0, 60.0, "min")):
+        if seconds < below:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 3600:.1f} h"
+
+
 def size(text: str) -> int | None:
     """Bytes of "512", "1M", "1MB", "512Mi", "1.5GiB"; None for anything else.
 

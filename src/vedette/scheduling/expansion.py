@@ -138,7 +138,7 @@ def _apply(round: Round, job: Job, page: list[Combination]) -> None:
     wanted = []
     before, repeats = job.change, job.pipeline.repeats
     for combination in page:
-        ident = _identity(job, combination)
+        ident = identity_of(job, combination)
         known = combinations.is_before(combination)
         if repeats and _is_repeated(job, ident, combination):
             continue
@@ -149,13 +149,13 @@ def _apply(round: Round, job: Job, page: list[Combination]) -> None:
             continue
         if not known:
             job.change += 1
-        wanted.append((ident, _key(round, job, combination), combination))
+        wanted.append((ident, key_of(round, job, combination), combination))
     job.total += job.change - before
     waiting = round.memory.by_key
     asked = [key for _, key, _ in wanted if key not in waiting]
-    found = {row[11]: row for row in _many(round, "datum_by_key", "datums_by_key", asked)}
+    found = {row[11]: row for row in rows_of(round, "datum_by_key", "datums_by_key", asked)}
     new = [ident for ident, key, _ in wanted if key not in waiting and key not in found]
-    prior = {row[0] for row in _many(round, "ident_succeeded", "idents_succeeded", new)}
+    prior = {row[0] for row in rows_of(round, "ident_succeeded", "idents_succeeded", new)}
     for ident, key, combination in wanted:
         _need(round, job, ident, key, combination, found.get(key), ident in prior)
 
@@ -173,7 +173,7 @@ def _is_repeated(job: Job, ident: bytes, combination: Combination) -> bool:
     return True
 
 
-def _many(round: Round, one: str, many: str, keys: Sequence[bytes]) -> list[Row]:
+def rows_of(round: Round, one: str, many: str, keys: Sequence[bytes]) -> list[Row]:
     """The rows of some keys, a page of them at most, in one question."""
     if not keys:
         return []
@@ -184,7 +184,8 @@ def _many(round: Round, one: str, many: str, keys: Sequence[bytes]) -> list[Row]
     return round.rows.all(many, **dict(zip(_NAMES, full, strict=True)))
 
 
-def _identity(job: Job, combination: Combination) -> bytes:
+def identity_of(job: Job, combination: Combination) -> bytes:
+    """The id of a datum of a job (ENGINE D8)."""
     pipeline = job.pipeline
     return skip.identity(
         pipeline.name,
@@ -196,7 +197,8 @@ def _identity(job: Job, combination: Combination) -> bytes:
     )
 
 
-def _key(round: Round, job: Job, combination: Combination) -> CacheKey:
+def key_of(round: Round, job: Job, combination: Combination) -> CacheKey:
+    """The cache key of a datum of a job (ENGINE D8)."""
     pipeline = job.pipeline
     parts = []
     for item in combination:

@@ -11,7 +11,7 @@ from vedette.metadata.store import Row, Rows
 from vedette.model.api import PipelineVersion
 from vedette.model.errors import Conflict, NotFound
 from vedette.model.pipeline import PipelineInfo
-from vedette.scheduling import pipelines
+from vedette.scheduling import pipelines, plans
 from vedette.scheduling.intents import FailedRerun, PipelineStarted, PipelineStopped, intend
 from vedette.versioning.times import moment
 from vedette.versioning.transaction import Transaction
@@ -68,12 +68,13 @@ def all_again(rows: Rows, name: str) -> Again:
     row = pipelines.row_of(rows, name)
     refuse_stopped(row)
     document = msgspec.json.decode(row[9])
-    told = pipelines.plan(rows, document, update=True, reprocess=True)
+    told = plans.plan(rows, document, update=True, reprocess=True)
     return Again(pipeline=name, told=told, everything=True)
 
 
 def rerun(tx: Transaction, again: Again) -> str:
-    """Do so; what was told."""
+    """Do so; what was told. Raises NotFound and Conflict if that has become impossible."""
+    refuse_stopped(pipelines.row_of(tx.rows, again.pipeline))
     if again.everything:
         document = msgspec.json.decode(pipelines.row_of(tx.rows, again.pipeline)[9])
         pipelines.create(tx, document, update=True, reprocess=True)

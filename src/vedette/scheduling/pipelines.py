@@ -59,7 +59,7 @@ def create(
         raise Conflict(
             f"pipeline {spec.name} exists already: use update-pipeline", pipeline=spec.name
         )
-    _check(tx.rows, spec, present is not None)
+    check(tx.rows, spec, present is not None)
     encoded = msgspec.json.encode(document)
     fresh = bytes.fromhex(tx.new_id())[:_SALT_BYTES]
     if present is None:
@@ -110,7 +110,8 @@ def _follow(tx: Transaction, spec: PipelineSpec) -> None:
                 branches.create(tx, leaf.repo, name, None, follows, rule)
 
 
-def _check(rows: Rows, spec: PipelineSpec, exists: bool) -> None:
+def check(rows: Rows, spec: PipelineSpec, exists: bool) -> None:
+    """Raise InvalidSpec with every fault that a spec has among the repos there are (ENGINE U6)."""
     faults = []
     check_name(spec.name, "pipeline")
     known = {info.name: info for info in repos.listing(rows)}
@@ -136,36 +137,6 @@ def _cycle(rows: Rows, spec: PipelineSpec) -> bool:
         reads[other.name] = {leaf.repo for leaf in leaves(other.input)}
     reads[spec.name] = {leaf.repo for leaf in leaves(spec.input)}
     return order.would_cycle(reads, {name: name for name in reads}, spec.name)
-
-
-def plan(
-    rows: Rows, document: dict[str, Any], *, update: bool = False, reprocess: bool = False
-) -> str:
-    """What creating or updating this pipeline would do, and why, in a sentence (ENGINE U1)."""
-    spec, _ = read_spec(document)
-    present = rows.one("pipeline_by_name", name=spec.name)
-    if present is not None and not update:
-        raise Conflict(
-            f"pipeline {spec.name} exists already: use update-pipeline", pipeline=spec.name
-        )
-    _check(rows, spec, present is not None)
-    if present is None:
-        return f"pipeline {spec.name} is created: all datums of its inputs run"
-    done = _datum_total(rows, present[0])
-    version = f"pipeline {spec.name} becomes version {present[4] + 1}"
-    if reprocess:
-        return f"{version}: its {done} datums run again, because of --reprocess; live work waits"
-    old = stored_spec(present[9])
-    if old.input != spec.input:
-        return (
-            f"{version}: its input changed; of {done} datums those of unchanged content stay done"
-        )
-    return f"{version}: 0 run, {done} skipped, because what is done stays done without --reprocess"
-
-
-def _datum_total(rows: Rows, pipeline: int) -> int:
-    row = rows.one("good_job", pipeline=pipeline)
-    return 0 if row is None else int(row[3])
 
 
 def readers(rows: Rows, repo: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from vedette.model.api import PipelinePlan, PipelineVersion, Tick
 from vedette.model.errors import Invalid
 from vedette.model.pipeline import PipelineInfo
@@ -27,13 +29,18 @@ async def rerun_pipeline(site: Site, call: Call) -> PipelinePlan:
     """Run datums again (ENGINE U5)."""
     name, query = call.params["name"], call.query
     again = life.all_again if query.all else life.failed_again
-    if query.dry_run:
+
+    def look() -> life.Again:
         with site.read() as rows:
-            return PipelinePlan(plan=again(rows, name).told)
+            return again(rows, name)
+
+    found = await asyncio.to_thread(look)
+    if query.dry_run:
+        return PipelinePlan(plan=found.told)
 
     def work(tx: Transaction) -> PipelinePlan:
-        told = life.rerun(tx, again(tx.rows, name))
-        return PipelinePlan(pipeline=pipelines.inspect(tx.rows, name), plan=told)
+        life.rerun(tx, found)
+        return PipelinePlan(pipeline=pipelines.inspect(tx.rows, name), plan=found.told)
 
     return await site.write(work)
 

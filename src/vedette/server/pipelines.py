@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from vedette.client.endpoints import PipelineOptions
 from vedette.model.api import PipelinePlan
 from vedette.model.pipeline import PipelineInfo
 from vedette.model.spec import parse_spec
-from vedette.scheduling import pipelines
+from vedette.scheduling import pipelines, plans
 from vedette.server import secrets
 from vedette.server.call import Call
 from vedette.server.site import Site
@@ -24,15 +26,11 @@ async def create_pipeline(site: Site, call: Call) -> PipelinePlan:
     document, values = lift_secrets(call.body)
     query = call.query
     warnings = tuple(parse_spec(document).warnings)
+    plan = await asyncio.to_thread(_plan, site, document, query)
     if query.dry_run:
-        with site.read() as rows:
-            plan = pipelines.plan(rows, document, update=query.update, reprocess=query.reprocess)
         return PipelinePlan(plan=plan, warnings=warnings)
 
     def work(tx: Transaction) -> PipelinePlan:
-        plan = pipelines.plan(
-            tx.rows, document, update=query.update, reprocess=query.reprocess
-        )  # fmt: skip
         _keep(tx, document, values)
         info = pipelines.create(
             tx, document, update=query.update, reprocess=query.reprocess, since=query.since
@@ -40,6 +38,11 @@ async def create_pipeline(site: Site, call: Call) -> PipelinePlan:
         return PipelinePlan(pipeline=info, plan=plan, warnings=warnings)
 
     return await site.write(work)
+
+
+def _plan(site: Site, document: dict[str, Any], query: PipelineOptions) -> str:
+    with site.read() as rows:
+        return plans.plan(rows, document, update=query.update, reprocess=query.reprocess)
 
 
 async def list_pipeline(site: Site, _: Call) -> list[PipelineInfo]:

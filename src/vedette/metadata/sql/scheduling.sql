@@ -35,6 +35,11 @@ VALUES (:pipeline, :version, :document, :salt, :created)
 -- description: the document of one version
 SELECT document, salt FROM pipeline_version WHERE pipeline = :pipeline AND version = :version
 
+-- name: mean_seconds
+-- description: how long datums of a pipeline take, by some of those that it has
+SELECT avg(seconds) FROM (SELECT d.seconds AS seconds FROM member m JOIN datum d ON d.num = m.datum
+  WHERE m.pipeline = :pipeline AND d.state = 'done' LIMIT 200) AS some
+
 -- name: pipeline_versions
 -- description: all versions of a pipeline, oldest first
 SELECT version, document, salt, created FROM pipeline_version WHERE pipeline = :pipeline

@@ -153,7 +153,7 @@ def test_u5_rerun_says_what_it_will_do(run: Run) -> None:
     run("put-file", "images@master:/a", "-f", "-", stdin=b"x")
     run("wait", "--idle")
     assert run("rerun-pipeline", "one", "--dry-run").out.startswith("pipeline one: 0 run")
-    assert "1 datum" in run("rerun-pipeline", "one", "--all", "--dry-run").out
+    assert ": 1 run because" in run("rerun-pipeline", "one", "--all", "--dry-run").out
     run("rerun", "pipeline", "one", "--all")
     run("wait", "--idle")
     found = run("list-job", "--raw").objects()
