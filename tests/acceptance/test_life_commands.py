@@ -170,6 +170,31 @@ def test_d6_run_cron_ticks(run: Run) -> None:
     assert told.endswith(f":{file['path']}\n")
 
 
+def test_why_names_what_made_a_file_woke_a_job_and_ran_a_datum(run: Run) -> None:
+    run("create-repo", "images")
+    create(run, spec("one", pfs("images")))
+    run("put-file", "images@master:/a", "-f", "-", stdin=b"x")
+    run("wait", "--idle")
+    [job] = run("list-job", "--raw").objects()
+    [datum] = run("list-datum", job["id"], "--raw").objects()
+    by_file = run("why", "one@master:/a").out
+    assert f"by datum {datum['number']} of pipeline one: images@master:/a" in by_file
+    assert run("why", "one", "master", "/a").out == by_file
+    woken = f"was woken by images@{job['commit']}\n"
+    for name in (job["id"], "one@master", f"one@{job['commit']}"):
+        assert run("why", name).out.splitlines(keepends=True)[0].endswith(woken)
+    for name in (str(datum["number"]), datum["id"]):
+        said = run("why", name, "--job", job["id"]).out
+        assert "it ran because " in said
+        assert said.endswith("the datum ran in it\n")
+    [told] = run("why", "one@master:/a", "--raw").objects()
+    assert told["job"]["id"] == job["id"]
+    assert run("inspect-commit", "one@master", "--raw").objects()[0]["provenance"] == [
+        f"images@{job['commit']}"
+    ]
+    assert "no datum 12345" in run("why", "12345", code=3).err
+
+
 def test_delete_all_asks_first(run: Run) -> None:
     run("create-repo", "images")
     assert "use --yes" in run("delete-all", code=2).err

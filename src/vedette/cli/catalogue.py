@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "extract-pipeline": ("extract:extract_pipeline", "Print the spec of a pipeline"),
     "extract": ("extract:extract", "Print all repos and pipelines, for recreate"),
     "recreate": ("extract:recreate", "Make the repos and pipelines of an extract"),
+    "why": ("why:why", "Say why a job, a datum or a file is there"),
     "stop-pipeline": ("life:stop_pipeline", "Start nothing more of a pipeline"),
     "start-pipeline": ("life:start_pipeline", "Let a stopped pipeline go on"),
     "rerun-pipeline": ("life:rerun_pipeline", "Run again what failed, or everything"),

@@ -39,6 +39,26 @@ PIPELINE_VERSION = Endpoint(
     name="pipeline_version", method="GET", path=_PIPELINE + "/versions/{version}",
     answer=api.PipelineVersion, summary="One version of a pipeline",
 )  # fmt: skip
+
+
+class InJob(Query, frozen=True, kw_only=True):
+    """`job`: also what that job did with it."""
+
+    job: str = ""
+
+
+WHY_JOB = Endpoint(
+    name="why_job", method="GET", path="/v1/jobs/{id}/why", answer=api.JobWhy,
+    summary="Why a job is there",
+)  # fmt: skip
+WHY_DATUM = Endpoint(
+    name="why_datum", method="GET", path="/v1/datums/{id}/why", query=InJob, answer=api.DatumWhy,
+    summary="Why a datum ran, or was skipped",
+)  # fmt: skip
+WHY_FILE = Endpoint(
+    name="why_file", method="GET", path="/v1/repos/{repo}/commits/{ref}/why/{path}",
+    answer=api.FileWhy, summary="Which datum, job and commits made a file",
+)  # fmt: skip
 RUN_CRON = Endpoint(
     name="run_cron", method="POST", path=_PIPELINE + "/tick", answer=list[api.Tick],
     summary="Tick each cron input of a pipeline now",

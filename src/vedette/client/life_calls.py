@@ -37,6 +37,19 @@ class LifeCalls:
         given = {"name": pipeline, "version": str(version)}
         return await self.transport.call(at.PIPELINE_VERSION, given)
 
+    async def why_job(self, job: str) -> api.JobWhy:
+        """Why a job is there."""
+        return await self.transport.call(at.WHY_JOB, {"id": job})
+
+    async def why_datum(self, datum: str | int, job: str = "") -> api.DatumWhy:
+        """Why a datum ran, and what a job did with it."""
+        return await self.transport.call(at.WHY_DATUM, {"id": str(datum)}, {"job": job})
+
+    async def why_file(self, repo: str, ref: str, path: str) -> api.FileWhy:
+        """Which datum, job and commits made a file."""
+        given = {"repo": repo, "ref": ref, "path": path.strip("/")}
+        return await self.transport.call(at.WHY_FILE, given)
+
     async def run_cron(self, pipeline: str) -> list[api.Tick]:
         """Tick each cron input of a pipeline now."""
         return await self.transport.call(at.RUN_CRON, {"name": pipeline})

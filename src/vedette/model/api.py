@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from vedette.model.files import CommitInfo, FileChange, FileInfo, Write
-from vedette.model.job import JobInfo
+from vedette.model.job import DatumInfo, JobInfo
 from vedette.model.pipeline import PipelineInfo
 
 
@@ -93,6 +93,47 @@ class PipelineVersion(Struct, frozen=True, kw_only=True):
     changed: tuple[str, ...] = ()
     reprocess: bool = False
     spec: dict[str, Any] = {}
+
+
+class JobWhy(Struct, frozen=True, kw_only=True):
+    """Why a job is there: `told` in sentences.
+
+    `roots` are the commits of its global id that people or clocks made, as REPO@ID; `base` is the
+    job that its inputs were compared with, and `changed` names the inputs that differ from it.
+    """
+
+    job: JobInfo
+    told: tuple[str, ...]
+    roots: tuple[str, ...] = ()
+    base: str = ""
+    changed: tuple[str, ...] = ()
+
+
+class DatumWhy(Struct, frozen=True, kw_only=True):
+    """Why a datum ran, or was skipped in the job that was asked about: `told` in sentences.
+
+    `version` is the pipeline's that ran it; `changed` names the inputs whose content differs from
+    when it ran before.
+    """
+
+    datum: DatumInfo
+    told: tuple[str, ...]
+    version: int = 0
+    changed: tuple[str, ...] = ()
+
+
+class FileWhy(Struct, frozen=True, kw_only=True):
+    """Where a file comes from: `told` in sentences.
+
+    `commit` wrote it, as REPO@ID; a job's file has the `datum` that made it, and the job that ran
+    that.
+    """
+
+    file: FileInfo
+    told: tuple[str, ...]
+    commit: str
+    datum: DatumInfo | None = None
+    job: JobInfo | None = None
 
 
 class Tick(Struct, frozen=True, kw_only=True):

@@ -30,7 +30,8 @@ class BranchInfo(Struct, frozen=True, kw_only=True):
 
 
 class CommitInfo(Struct, frozen=True, kw_only=True):
-    """A commit. `size` and `files` count the whole tree; `provenance` names root commits.
+    """A commit. `size` and `files` count the whole tree; `provenance` has the commits that
+    its job read, as REPO@ID.
 
     `id` is the global id (ENGINE T3); `number` orders commits of one installation.
     """

@@ -71,12 +71,12 @@ async def failed_datums(site: Site, call: Call) -> list[DatumInfo]:
 async def inspect_datum(site: Site, call: Call) -> DatumInfo:
     """One datum."""
     with site.read() as rows:
-        return datums.inspect(rows, _number_or_id(call.params["id"]))
+        return datums.inspect(rows, number_or_id(call.params["id"]))
 
 
 async def restart_datum(site: Site, call: Call) -> DatumInfo:
     """Run a datum again (ENGINE U5)."""
-    given = _number_or_id(call.params["id"])
+    given = number_or_id(call.params["id"])
 
     def work(tx: Transaction) -> DatumInfo:
         number = given if isinstance(given, int) else datums.inspect(tx.rows, given).number
@@ -93,7 +93,8 @@ async def logs(site: Site, call: Call) -> Content:
     return Content(chunks=_log(site, query, first), media="application/x-ndjson", live=query.follow)
 
 
-def _number_or_id(given: str) -> int | str:
+def number_or_id(given: str) -> int | str:
+    """What names a datum: its number, or its id in hex. Raises NotFound for a number too large."""
     if not (given.isascii() and given.isdigit()) or len(given) == _ID_DIGITS:
         return given
     if len(given) > _NUMBER_DIGITS:
@@ -107,7 +108,7 @@ def _lines(site: Site, query: LogQuery, after: int) -> list[tuple[int, LogLine]]
             rows,
             pipeline=query.pipeline or None,
             job=query.job or None,
-            datum=_number_or_id(query.datum) if query.datum else None,
+            datum=number_or_id(query.datum) if query.datum else None,
             after=after,
             limit=_PAGE,
         )

@@ -15,6 +15,7 @@ from vedette.server import (
     secrets,
     status,
     tokens,
+    why,
     workers,
     writes,
 )
@@ -23,8 +24,7 @@ from vedette.server.table import Operation, Table
 
 _MODULES = (
     repos, commits, files, writes, changes, pipelines, jobs, life, status, tokens, secrets, workers,
-    keeping,
-)  # fmt: skip
+    keeping, why)  # fmt: skip
 
 
 def handlers() -> dict[str, Handler]:
