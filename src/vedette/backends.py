@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from vedette.config import Settings
+from vedette.metadata.sqlite import SqliteStore
 from vedette.metadata.store import MetadataStore
 from vedette.model.errors import Conflict, Invalid
 from vedette.objects.local import LocalObjects
@@ -19,6 +20,19 @@ from vedette.objects.store import ObjectStore
 
 OBJECTS, INSTALLATION = "objects", "installation"
 """Settings kept with the rows: the address of the objects, when they are in a bucket; an id."""
+
+
+def open_rows(settings: Settings) -> MetadataStore:
+    """The metadata store that the settings name. Raises Invalid, Unavailable or Conflict."""
+    if not settings.database:
+        return SqliteStore(settings.data / "metadata.sqlite")
+    try:
+        from vedette.metadata.postgres import PostgresStore
+    except ImportError:
+        raise Invalid(
+            "rows in PostgreSQL need another package: pip install 'vedette[postgres]'"
+        ) from None
+    return PostgresStore(settings.database)
 
 
 def open_objects(

@@ -26,6 +26,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     objects are kept in a bucket; of what is read from there, `object_cache` bytes stay in `data`.
     `grace`: seconds that bytes are kept after the last who named them has gone; more than three
     leases (ENGINE K3). `apps` holds a table of settings for each application.
+
+    `database` is postgresql://USER@HOST:PORT/NAME when rows are kept there and not in `data`; then
+    several servers may use it, and `advertise` is the URL at which the others reach this one.
     """
 
     data: Path
@@ -35,6 +38,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     objects: str = ""
     object_cache: int = 4 << 30
     grace: float = 60.0
+    database: str = ""
+    advertise: str = ""
     apps: dict[str, dict[str, Any]] = {}
 
 
@@ -48,11 +53,12 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
     """The settings of a server. `given` is what the command line said; None is not said.
 
     The environment: VEDETTE_DATA, VEDETTE_LISTEN, VEDETTE_RUNTIMES, VEDETTE_WORKERS,
-    VEDETTE_OBJECTS, VEDETTE_OBJECT_CACHE. The file:
+    VEDETTE_OBJECTS, VEDETTE_OBJECT_CACHE, VEDETTE_DATABASE, VEDETTE_ADVERTISE. The file:
     `vedette.toml` in the data folder. Raises Invalid, naming the setting.
     """
     said: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    for key in ("data", "listen", "runtimes", "workers", "objects", "object_cache"):
+    words = ("data", "listen", "runtimes", "workers", "objects", "object_cache", "database")
+    for key in (*words, "advertise"):
         word = environ.get(f"VEDETTE_{key.upper()}")
         if word:
             said.setdefault(key, word)
@@ -75,7 +81,16 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         raise Invalid(f"object_cache is {settings.object_cache}: use a number of bytes, 0 for none")
     if not 0 < settings.grace <= 10 * 86400:
         raise Invalid(f"grace is {settings.grace:g}: use seconds, more than 30 outside of tests")
+    _check_database(settings)
     return settings
+
+
+def _check_database(settings: Settings) -> None:
+    if settings.database and not settings.database.startswith(("postgresql://", "postgres://")):
+        # Not shown: who mistyped it may have typed a password.
+        raise Invalid("database: use postgresql://USER@HOST:PORT/NAME")
+    if settings.advertise and not settings.advertise.startswith(("http://", "https://")):
+        raise Invalid(f"advertise is {settings.advertise!r}: use http://HOST:PORT")
 
 
 def address_of(listen: str) -> tuple[str, int]:

@@ -6,39 +6,28 @@ import asyncio
 import fcntl
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import structlog
-from msgspec import structs
 
-from vedette import __version__, backends
-from vedette.client import Client
+from vedette import backends, election
 from vedette.client.application import ENTRY_POINT_GROUP, Application
 from vedette.config import Settings, address_of
-from vedette.dashboard.routes import Dashboard
-from vedette.dashboard.sessions import Sessions, session_key
-from vedette.launchers import runtimes
-from vedette.launchers.processes import ProcessLauncher
-from vedette.metadata.sqlite import SqliteStore
+from vedette.dashboard.sessions import Sessions
+from vedette.leading import Leading, clock, new_id
+from vedette.metadata.store import Role
 from vedette.model.errors import Conflict, Invalid, NoSpace
-from vedette.model.work import Pool
-from vedette.scheduling.loop import Loop
-from vedette.scheduling.standing import StandingPipelines
-from vedette.scheduling.upkeep import Upkeep
-from vedette.server import serving, tokens
-from vedette.server.local import LocalTransport
-from vedette.server.site import Site
-from vedette.versioning.collect import Policy
-from vedette.worker.agents import agent_for
-from vedette.worker.settings import Settings as WorkerSettings
+from vedette.server import serving
+from vedette.server.auth import Gate
+from vedette.server.keyring import Tokens
+from vedette.server.relay import Relay, Switch
+
+__all__ = ["Installation", "applications", "clock", "locked", "new_id", "running_server"]
 
 _log = structlog.get_logger("vedette")
 
@@ -55,16 +44,6 @@ def applications() -> list[Application]:
                 hint=f"pip install 'vedette[{entry.name}]'",
             )  # fmt: skip
     return found
-
-
-def clock() -> int:
-    """Microseconds since 1970 UTC."""
-    return time.time_ns() // 1000
-
-
-def new_id() -> str:
-    """32 random hex digits."""
-    return uuid4().hex
 
 
 @contextmanager
@@ -94,34 +73,22 @@ def locked(data: Path) -> Iterator[None]:
         os.close(held)
 
 
-def bounded(workers: int | None, pool: Pool) -> Pool:
-    """A pool with at most so many slots here (None: as it says).
-
-    One that has a slot for each core follows the bound.
-    """
-    if workers is None:
-        return pool
-    free = pool.kind == "python" and pool.slots == runtimes.cores()
-    slots = workers if free else min(pool.slots, workers)
-    return structs.replace(pool, slots=slots)
-
-
-def _workers(settings: Settings, images: runtimes.Runtimes) -> WorkerSettings:
-    """Workers' folders are inside the data folder, which user code must not see (ENGINE R6)."""
-    return WorkerSettings(
-        scratch=settings.data / "workers", runtime_of=images.of, hidden=(str(settings.data),)
-    )
-
-
 class Installation:
-    """A server with all its parts. `start` it in an event loop, then `stop` it there."""
+    """A server with all its parts. `start` it in an event loop, then `stop` it there.
+
+    Alone over its rows it leads. Of several over one PostgreSQL one leads, and the others pass on
+    what they are asked, until it is their turn.
+    """
 
     def __init__(self, settings: Settings, apps: Sequence[Application] | None = None) -> None:
         self.settings = settings
         self.apps = applications() if apps is None else list(apps)
         self.address = ""
         self._held = ExitStack()
-        self._task: asyncio.Task[None] | None = None
+        self._leading: Leading | None = None
+        self._leadership: election.Election | None = None
+        self._roles: asyncio.Queue[Role] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Build everything and begin to answer; `address` says where."""
@@ -129,87 +96,111 @@ class Installation:
             self._build()
             await self._begin()
         except BaseException:
-            self._held.close()
+            if self._leadership is not None:
+                await asyncio.to_thread(self._leadership.stop)
+            await asyncio.to_thread(self._held.close)
             raise
 
     def _build(self) -> None:
         settings = self.settings
         self._held.enter_context(locked(settings.data))
         self._socket = self._held.enter_context(serving.bound(*address_of(settings.listen)))
-        store = SqliteStore(settings.data / "metadata.sqlite")
-        self._held.callback(store.close)
-        objects = backends.open_objects(settings, store)
-        self._held.callback(objects.close)
-        known: dict[str, Any] = {}
-        for app in self.apps:
-            known.update(app.runtimes())
-        images = runtimes.load(settings.runtimes, known)
-        self._workers = _workers(settings, images)
-        launcher = ProcessLauncher(
-            partial(agent_for, settings=self._workers),
-            partial(bounded, settings.workers),
-        )
-        own = None if settings.workers == 0 else launcher
-        self.loop = Loop(store, objects, own, images, clock, new_id)
-        self.site = Site(self.loop, __version__, datetime.now(UTC))
-        policy = Policy(grace=int(settings.grace * 1e6))
-        self.site.upkeep = self.upkeep = Upkeep(self.loop, clock, policy)
-        self._local = LocalTransport(self.site)
-        self.client = Client(self._local)
+        self._near = serving.is_near(self._socket)
+        self.address = serving.address_of(self._socket)
+        self._store = backends.open_rows(settings)
+        self._held.callback(self._store.close)
+        self._key = election.session_key(settings, self._store)
 
     async def _begin(self) -> None:
-        self.loop.start()
-        self._held.callback(self.loop.stop)
-        self.upkeep.start()
-        self._held.callback(self.upkeep.stop)
-        if self.settings.workers != 0:
-            standing = StandingPipelines(self.loop, self._workers)
-            standing.start()
-            self._held.callback(standing.stop)
-        await self._first_token()
-        sessions = Sessions(session_key(self.settings.data), self.site.tokens)
-        pages = Dashboard(self.client, self.apps, sessions).routes()
-        routes = [route for app in self.apps for route in app.routes(self.client)]
-        near = serving.is_near(self._socket)
-        app = serving.application(self.site, [*routes, *pages], loopback=near, sessions=sessions)
-        for joined in self.apps:
-            table = self.settings.apps.get(joined.name, {})
-            services = joined.services(self.client, self.settings.data, table)
-            self.site.services.add(joined.name, services)
-        self.address = self._local.address = serving.address_of(self._socket)
-        self._http = serving.HttpServer(app)
+        self._relay = Relay()
+        tokens = Tokens(self._store, remember=False)
+        sessions = Sessions(self._key, tokens)
+        self._switch = Switch(Gate(self._relay, tokens, loopback=self._near, sessions=sessions))
+        if self.settings.database:
+            await self._stand()
+        else:
+            await self._lead()
+        self._http = serving.HttpServer(self._switch)
         self._task = asyncio.create_task(self._http.serve(sockets=[self._socket]))
         while not self._http.started and not self._task.done():
             await asyncio.sleep(0.005)
-        self.site.hub.start()
-        self.site.services.start()
+        if self._leading is not None:
+            self._leading.begin()
+        if self._leadership is not None:
+            self._tasks.append(asyncio.create_task(self._change()))
 
-    async def _first_token(self) -> None:
-        """Off loopback nobody could ask for the first token: it is left in the data folder."""
-        if serving.is_near(self._socket):
-            return
-        with self.site.read() as rows:
-            if tokens.any_admin(rows):
-                return
-        made = await self.site.write(lambda tx: tokens.add(tx, "first", "admin"))
-        path = self.settings.data / "admin.token"
-        path.touch(mode=0o600)
-        path.write_text(made.token + "\n", encoding="utf-8")
-        _log.warning("every request needs a token", first_token_is_in=str(path))
+    async def _stand(self) -> None:
+        """Stand for election, and take the first role."""
+        here = asyncio.get_running_loop()
+        address = self.settings.advertise or election.reachable(self.settings, self._socket)
+
+        def told(role: Role) -> None:
+            here.call_soon_threadsafe(self._roles.put_nowait, role)
+
+        self._leadership = election.election(self.settings, address, told)
+        await asyncio.to_thread(self._leadership.start)
+        await self._take(await self._roles.get())
+
+    async def _change(self) -> None:
+        """Take each role that the election gives."""
+        while True:
+            role = await self._roles.get()
+            while not self._roles.empty():
+                role = self._roles.get_nowait()
+            try:
+                await self._take(role)
+                if self._leading is not None:
+                    self._leading.begin()
+            except Exception as error:  # noqa: BLE001  another server may be able to lead
+                _log.error("this server cannot lead", reason=str(error))
+                await self._unlead()
+                if self._leadership is not None:
+                    self._leadership.resign()
+
+    async def _take(self, role: Role) -> None:
+        if self._leading is not None and (not role.leads or role.epoch != self._leading.epoch):
+            await self._unlead()
+        if not role.leads:
+            self._relay.turn_to(role.address)
+        if role.leads and self._leading is None:
+            _log.info("leading", epoch=role.epoch)
+            await self._lead(role.epoch)
+
+    async def _lead(self, epoch: int | None = None) -> None:
+        if epoch is not None:
+            election.hold(self._store, epoch)
+        leading = await asyncio.to_thread(Leading, self.settings, self.apps, self._store, epoch)
+        self._leading = leading
+        await leading.open(self.address, near=self._near)
+        self._switch.own = leading.application(self._key, near=self._near)
+        self._relay.turn_to("", self._switch.own)
+
+    async def _unlead(self) -> None:
+        self._switch.own = None
+        self._relay.turn_to("")
+        leading, self._leading = self._leading, None
+        if leading is not None:
+            _log.info("no longer leading", epoch=leading.epoch)
+            await leading.close()
 
     async def wait(self) -> None:
         """Return when the server has ended by itself."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        await asyncio.wait([self._task])
 
     async def stop(self) -> None:
         """End streams and services, answer what was asked, let workers go, close the stores."""
-        self.site.hub.stop()
-        self.site.hosts.stop()
-        await self.site.services.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._leading is not None:
+            await self._leading.end()
         self._http.should_exit = True
-        if self._task is not None:
-            await self._task
+        await self._task
+        if self._leading is not None:
+            await self._leading.close()
+        if self._leadership is not None:
+            await asyncio.to_thread(self._leadership.stop)
+        await self._relay.close()
         await asyncio.to_thread(self._held.close)
 
 

@@ -16,8 +16,9 @@ from msgspec import Struct
 from vedette import __version__
 from vedette.launchers import runtimes
 from vedette.launchers.processes import ProcessLauncher
+from vedette.leading import bounded
 from vedette.model.hosts import Join
-from vedette.wiring import applications, bounded
+from vedette.wiring import applications
 from vedette.worker.agents import agent_for
 from vedette.worker.host import Host, host_name
 from vedette.worker.line import Line

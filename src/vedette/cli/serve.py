@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,24 +26,14 @@ _AT_ONCE = 130
               help="Datums at once (as many as cores; 0: none here).")  # fmt: skip
 @click.option("--objects", metavar="s3://BUCKET/PREFIX",
               help="Keep objects there (in the data folder).")  # fmt: skip
-def serve(
-    data: Path | None,
-    listen: str | None,
-    runtimes: Path | None,
-    workers: int | None,
-    objects: str | None,
-) -> None:
+@click.option("--database", metavar="URL",
+              help="Keep rows in PostgreSQL: postgresql://USER@HOST:PORT/NAME.")  # fmt: skip
+@click.option("--advertise", metavar="URL",
+              help="Where other servers on the database reach this one.")  # fmt: skip
+def serve(**given: Any) -> None:
     """Run a server in the foreground, until Ctrl-C or SIGTERM."""
     telemetry.set_up_log()
-    settings = config.load(
-        {
-            "data": data,
-            "listen": listen,
-            "runtimes": runtimes,
-            "workers": workers,
-            "objects": objects,
-        }
-    )
+    settings = config.load(given)
     asyncio.run(_serve(settings))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -19,6 +21,7 @@ from vedette.model.errors import Invalid, InvalidName, Unavailable, VedetteError
 from vedette.model.events import Event
 from vedette.model.paths import clean
 
+PATIENCE_SECONDS = 20.0
 DEFAULT_ADDRESS = "http://127.0.0.1:7650"
 MSGPACK = "application/msgpack"
 T = TypeVar("T")
@@ -72,9 +75,23 @@ class HttpTransport:
         query: Mapping[str, Any] | None = None,
         body: Body = None,
     ) -> T:
-        """Send one call and read its answer whole."""
-        async with self._answer(endpoint, params, query, body) as response:
-            content = await response.aread()
+        """Send one call and read its answer whole.
+
+        An answer that says that nothing was done and when to ask again (a server that stops, or
+        hands over to another) is followed for up to PATIENCE_SECONDS.
+        """
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                async with self._answer(endpoint, params, query, body) as response:
+                    content = await response.aread()
+                break
+            except Unavailable as error:
+                pause = float(error.fields.get("retry_after", 0))
+                again = body is None or isinstance(body, bytes | msgspec.Struct | Mapping)
+                if not pause or not again or time.monotonic() + pause > until:
+                    raise
+                await asyncio.sleep(pause)
         if endpoint.answer is bytes:
             return content  # type: ignore[return-value]
         if response.status_code == 204:
@@ -177,8 +194,11 @@ def error_of(status: int, content: bytes) -> VedetteError:
         return VedetteError(f"the server answered {status}: {text or 'nothing else'}")
     kinds = subclasses()
     kind = kinds.get(str(problem.get("kind")), VedetteError)
+    pause = problem.get("retry_after")
+    fields = {"retry_after": pause} if isinstance(pause, int) else {}
     return kind(
-        str(problem.get("detail") or problem.get("title") or f"the server answered {status}")
+        str(problem.get("detail") or problem.get("title") or f"the server answered {status}"),
+        **fields,
     )
 
 

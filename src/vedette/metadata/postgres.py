@@ -31,6 +31,8 @@ _READER_SECONDS = 30.0
 _PAGE = 1000
 _ASK_AGAIN_SECONDS = 0.2
 _INSERT = re.compile(r"\s*INSERT INTO (\w+)")
+_EPOCH = "SELECT epoch FROM leader FOR SHARE"
+_NUMBER = "SELECT pg_current_xact_id()::text"
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
 
@@ -130,6 +132,8 @@ class PostgresStore:
         self._url = url
         texts = queries("postgres") if named is None else named
         self._sql = {name: dialect.statement(query.sql) for name, query in texts.items()}
+        self._epoch: int | None = None
+        self._named: int | None = None
         self._turn = threading.Lock()
         self._idle: list[psycopg.Connection] = []
         self._guard = threading.Lock()
@@ -145,34 +149,56 @@ class PostgresStore:
         except psycopg.Error as error:
             raise meaning(error, self.where) or error from error
 
+    def hold(self, epoch: int) -> None:
+        """Write in this epoch of the leader only; once there is a later one, writes are refused."""
+        self._epoch = epoch
+
     @contextmanager
     def write(self) -> Iterator[PostgresRows]:
         """A transaction that may change rows; durable when the context ends."""
         with self._turn:
             try:
-                connection = self._begin_to_write()
+                connection, number = self._begin_to_write()
                 with _undone(connection):
-                    rows = PostgresRows(connection, self._sql, self._keys)
-                    number = connection.execute("SELECT pg_current_xact_id()::text").fetchone()
-                    yield rows
-                self._commit(connection, str(number[0]) if number else "")
+                    yield PostgresRows(connection, self._sql, self._keys)
+                self._commit(connection, number)
             except psycopg.Error as error:
                 raise meaning(error, self.where) or error from error
 
-    def _begin_to_write(self) -> psycopg.Connection:
-        for _ in range(2):
-            self._refuse_closed()
-            if self._writer.closed:
-                self._writer = connect(self._url, "vedette writer")
-                postgres_schema.declare_alive(self._writer)
-            try:
-                self._writer.execute(_WRITE)
-            except psycopg.OperationalError:
-                if not self._writer.closed:
-                    raise
-            else:
-                break
+    def _begin_to_write(self) -> tuple[psycopg.Connection, str]:
+        """An open transaction and its number. A later epoch waits for its end."""
+        self._refuse_closed()
+        try:
+            epoch, number = self._opened(self._connected())
+        except psycopg.OperationalError:
+            if not self._writer.closed:
+                raise
+            # The database was restarted since the last write; nothing of this one was sent.
+            epoch, number = self._opened(self._connected())
+        if self._epoch not in (None, epoch):
+            self._writer.execute("ROLLBACK")
+            raise Unavailable("another server leads now: ask it", retry_after=1)
+        return self._writer, number
+
+    def _connected(self) -> psycopg.Connection:
+        if self._writer.closed:
+            self._writer = connect(self._url, "vedette writer")
+            postgres_schema.declare_alive(self._writer)
+            self._named = None
+        if self._named != self._epoch:
+            # By this name the next leader finds what is left of this one.
+            name = f"vedette leader {self._epoch}"
+            self._writer.execute("SELECT set_config('application_name', $1, false)", [name])
+            self._named = self._epoch
         return self._writer
+
+    def _opened(self, connection: psycopg.Connection) -> tuple[int, str]:
+        with connection.pipeline():
+            connection.execute(_WRITE)
+            epoch = connection.execute(_EPOCH)
+            number = connection.execute(_NUMBER)
+        row = epoch.fetchone()
+        return (row[0] if row else 0), number.fetchall()[0][0]
 
     def _commit(self, connection: psycopg.Connection, number: str) -> None:
         try:

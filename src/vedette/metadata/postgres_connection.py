@@ -83,6 +83,13 @@ def connect(url: str, name: str) -> psycopg.Connection:
     return connection
 
 
+def own_address(url: str) -> str | None:
+    """This machine's address as the database sees it; None over a Unix socket."""
+    with connect(url, "vedette asks") as connection:
+        row = connection.execute("SELECT host(inet_client_addr())").fetchone()
+    return row[0] if row else None
+
+
 class Binary(RawCursor[Any]):
     """A cursor whose answers come in binary."""
 

@@ -10,7 +10,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 Row = tuple[Any, ...]
+
+
+class Role(Struct, frozen=True, kw_only=True):
+    """What a server is to do over rows that several use.
+
+    It leads in an epoch, or follows the leader at an address. Without one nobody has led yet.
+    """
+
+    leads: bool
+    epoch: int = 0
+    address: str = ""
 
 
 class Rows(Protocol):

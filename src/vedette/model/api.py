@@ -191,9 +191,11 @@ class Version(Struct, frozen=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """The server can read its metadata."""
+    """The server can read its metadata. `leader`: whom one that follows passes requests on to."""
 
     status: str = "ok"
+    role: str = "leader"
+    leader: str = ""
 
 
 class NewToken(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -94,6 +94,7 @@ class Loop:
         self._next: int | None = 0
         self._commits = CommitCache()
         self._memory = Memory()
+        self._stale = False
         self._codes: dict[str, Code] = {}
         self._start_over: set[str] = set()
         self._tried: set[str] = set()
@@ -123,7 +124,11 @@ class Loop:
         if self._thread.is_alive():
             self._thread.join()
         for operation in self._inbox.operations:
-            _settle(operation.future, None, Unavailable("the server is stopping: try again"))
+            _settle(
+                operation.future,
+                None,
+                Unavailable("the server is stopping: try again", retry_after=1),
+            )
         for claim in self._inbox.claims.values():
             _settle(claim.future, [])
         self._inbox = _Inbox()
@@ -137,7 +142,9 @@ class Loop:
         future: Future[T] = Future()
         with self._wake:
             if self._stopping:
-                future.set_exception(Unavailable("the server is stopping: try again"))
+                future.set_exception(
+                    Unavailable("the server is stopping: try again", retry_after=1)
+                )
                 return future
             self._inbox.operations.append(Operation(work, future, durable))
             self._wake.notify()
@@ -240,6 +247,7 @@ class Loop:
 
     def _failed(self, operations: list[Operation[Any]], error: Exception) -> None:
         _log.warning("round undone", operations=len(operations), error=str(error))
+        self._stale = True
         try:
             self._reload()
         except Exception as second:  # noqa: BLE001 - a disk that fails may come back
@@ -271,6 +279,7 @@ class Loop:
         with self.store.read() as rows:
             self._memory = recovery.load(rows, self._runtimes, self._clock(), self._memory)
             self._learn(rows)
+        self._stale = False
         for pipeline in self._memory.order:
             self._start_over.add(pipeline.name)
 
@@ -280,6 +289,8 @@ class Loop:
                 self._codes[pipeline.code_key] = tasks.code_of(rows, pipeline)
 
     def _round(self, operations: list[Operation[Any]]) -> None:
+        if self._stale:  # what was undone is still in memory: the store did not answer
+            self._reload()
         with self.store.write() as rows:
             tx = SchedulingTransaction(rows, self.objects, self._clock(), self._new_id)
             round = Round(tx, self._memory, self._commits, budget=BUDGET)

@@ -37,12 +37,13 @@ def load(rows: Rows, runtimes: Runtimes, now: int, workers: Memory | None = None
     """Read everything that is unfinished. Jobs are expanded anew; done datums are found done.
 
     `workers` is the memory before: its workers live on, without their leases. Leases are numbered
-    from `now` (microseconds) on, so that none of an earlier run is ever given again.
+    from `now` (microseconds) on, so that none of an earlier run is ever given again; from the time
+    that the leader's row says where another server's clock was ahead.
     """
     memory = Memory()
     memory.next_job = _next(rows.one("last_job_num"))
     memory.next_datum = _next(rows.one("last_datum_num"))
-    memory.next_lease = now
+    memory.next_lease = max(now, _since(rows.one("leader")))
     if workers is not None:
         memory.next_lease = max(memory.next_lease, workers.next_lease)
         for worker in workers.workers.values():
@@ -68,6 +69,10 @@ def _key(name: str, branch: Branch, earlier: list[Leaf]) -> str:
     same = list(dict.fromkeys(leaf.branch for leaf in earlier if leaf.name == name))
     place = same.index(branch) if branch in same else len(same)
     return f"{name}\0{place}" if place else name
+
+
+def _since(row: Row | None) -> int:
+    return int(row[2]) if row else 0
 
 
 def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:

@@ -91,10 +91,8 @@ class Api:
         elif answer is None:
             await send({"type": "http.response.start", "status": 204, "headers": []})
             await send({"type": "http.response.body", "body": b""})
-        elif MSGPACK in headers.get(b"accept", b""):
-            await _send_whole(send, _to_msgpack(answer), MSGPACK)
         else:
-            await _send_whole(send, _to_json(answer), b"application/json")
+            await send_value(send, answer, headers.get(b"accept", b""))
 
     async def _decoded(self, wanted: Any, call: Call, headers: dict[bytes, bytes]) -> Any:
         limits = self.site.limits
@@ -170,6 +168,14 @@ def as_query(wanted: Any, found: dict[str, Any]) -> Any:
         return msgspec.convert(found, wanted, strict=False)
     except msgspec.ValidationError as error:
         raise Invalid(f"the query cannot be understood: {error}") from None
+
+
+async def send_value(send: Send, answer: object, accept: bytes) -> None:
+    """Answer with a value, as MessagePack where the caller takes it."""
+    if MSGPACK in accept:
+        await _send_whole(send, _to_msgpack(answer), MSGPACK)
+    else:
+        await _send_whole(send, _to_json(answer), b"application/json")
 
 
 async def _send_whole(send: Send, content: bytes, media: bytes) -> None:

@@ -10,10 +10,14 @@ _CONTEXT = "vedette 2026-11 token"
 
 
 class Tokens:
-    """Looks tokens up. Those that are known are remembered until one is revoked."""
+    """Looks tokens up. Those that are known are remembered until one is revoked here.
 
-    def __init__(self, store: MetadataStore) -> None:
+    Where revoking is not heard of, nothing is to be remembered.
+    """
+
+    def __init__(self, store: MetadataStore, *, remember: bool = True) -> None:
         self._store = store
+        self._remember = remember
         self._known: dict[bytes, str] = {}
 
     def scope_of(self, token: str) -> str | None:
@@ -34,8 +38,9 @@ class Tokens:
             return None
         if len(self._known) > 10_000:
             self._known.clear()
-        self._known[digest] = row[0]
-        return self._known[digest]
+        if self._remember:
+            self._known[digest] = row[0]
+        return str(row[0])
 
     def forget(self) -> None:
         """A token was revoked: look all up again."""

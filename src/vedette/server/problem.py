@@ -31,6 +31,8 @@ def headers(error: VedetteError, size: int) -> list[tuple[bytes, bytes]]:
     if isinstance(error, Unauthorized):
         # Browsers then ask for a name and a password: any name, the token as password.
         found.append((b"www-authenticate", b'Basic realm="Vedette: a token as password"'))
+    if "retry_after" in error.fields:
+        found.append((b"retry-after", str(error.fields["retry_after"]).encode()))
     if isinstance(error, TooLarge):
         # What is left of the body is not worth reading.
         found.append((b"connection", b"close"))
