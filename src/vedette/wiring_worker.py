@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import tempfile
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,13 @@ from vedette.worker.agents import agent_for
 from vedette.worker.host import Host, host_name
 from vedette.worker.line import Line
 from vedette.worker.remote_source import RemoteSource
-from vedette.worker.settings import Settings
+from vedette.worker.settings import Settings as WorkerSettings
 
 GRACE = 20.0
 """Seconds that a datum which runs may still take when the host is told to stop."""
+
+BEATS = 0.3
+"""Between two signs of life, as a part of a lease (ENGINE C2: 3 s of 10 s)."""
 
 
 class Work(Struct, frozen=True, kw_only=True):
@@ -42,7 +45,7 @@ class Work(Struct, frozen=True, kw_only=True):
     cache: int = 256 << 20
 
 
-def work(settings: Work, stop: threading.Event) -> None:
+async def work(settings: Work, stop: asyncio.Event) -> None:
     """Work until told to stop. Raises what the server refuses for good."""
     known: dict[str, Any] = {}
     for app in applications():
@@ -57,39 +60,46 @@ def work(settings: Work, stop: threading.Event) -> None:
                          pipelines=settings.pipelines, version=__version__),
             settings.cache,
         )  # fmt: skip
-        worker = Settings(
-            scratch=data / "workers", runtime_of=images.of, hidden=(str(data),), grace=GRACE
-        )
-        launcher = ProcessLauncher(
-            partial(agent_for, settings=worker), partial(bounded, settings.slots)
-        )
-        source.begin()
         try:
-            launcher.start(source)
-            following = source.run(
-                Host(source, images, settings.pipelines, launcher.wanted).follow()
-            )
-            try:
-                _until(stop, following, source.fatal)
-            finally:
-                following.cancel()
-                launcher.stop()
+            joining = asyncio.wrap_future(source.begin())
+            await _until(stop, joining)
+            if joining.done():
+                folders = WorkerSettings(
+                    scratch=data / "workers", runtime_of=images.of, hidden=(str(data),),
+                    grace=GRACE, heartbeat=joining.result() * BEATS,
+                )  # fmt: skip
+                await _serve(settings, folders, images, source, stop)
         finally:
-            source.close()
+            await asyncio.to_thread(source.close)
     if source.fatal.done():
         raise source.fatal.result()
 
 
-def _until(stop: threading.Event, *others: Future[Any]) -> None:
-    """Wait for the event, or for one of the others to end."""
-    for other in others:
-        other.add_done_callback(lambda _: stop.set())
-    stop.wait()
+async def _serve(
+    settings: Work, folders: WorkerSettings, images: runtimes.Runtimes, source: RemoteSource,
+    stop: asyncio.Event,
+) -> None:  # fmt: skip
+    """Have the workers that the server wants, until told to stop or refused."""
+    launcher = ProcessLauncher(
+        partial(agent_for, settings=folders), partial(bounded, settings.slots)
+    )
+    launcher.start(source)
+    following = source.run(Host(source, images, settings.pipelines, launcher.wanted).follow())
+    try:
+        await _until(stop, asyncio.wrap_future(following), asyncio.wrap_future(source.fatal))
+    finally:
+        following.cancel()
+        await asyncio.to_thread(launcher.stop)
+
+
+async def _until(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:
+    """Wait until told to stop, or until one of the others ends."""
+    asked = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({asked, *others}, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
 
 
 def _here() -> str:
-    import socket
-
     return socket.gethostname()
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from vedette.cli import shown
 from vedette.cli.session import connected, raw_option
 from vedette.client import Client
 from vedette.model.errors import Invalid
+
+if TYPE_CHECKING:
+    from vedette.wiring_worker import Work
 
 _AT_ONCE = 130
 
@@ -41,7 +45,7 @@ def worker(
 ) -> None:  # fmt: skip
     """Run datums for a server that is elsewhere, until Ctrl-C or SIGTERM."""
     from vedette.client.http import default_address
-    from vedette.wiring_worker import Work, work
+    from vedette.wiring_worker import Work
 
     telemetry.set_up_log()
     address, given = ctx.obj or (None, None)
@@ -50,17 +54,24 @@ def worker(
         servers=found, token=_token(token or given, token_file), pipelines=pipelines, slots=slots,
         runtimes=runtimes, data=data, ca_file=ca_file,
     )  # fmt: skip
-    stop = threading.Event()
+    print(f"vedette works for {', '.join(found)}", flush=True)
+    asyncio.run(_until_told(settings))
 
-    def asked_to_stop(*_: object) -> None:
+
+async def _until_told(settings: Work) -> None:
+    from vedette.wiring_worker import work
+
+    stop = asyncio.Event()
+
+    def asked_to_stop() -> None:
         if stop.is_set():
             os._exit(_AT_ONCE)
         stop.set()
 
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, asked_to_stop)
-    print(f"vedette works for {', '.join(found)}", flush=True)
-    work(settings, stop)
+        loop.add_signal_handler(number, asked_to_stop)
+    await work(settings, stop)
 
 
 def _token(given: str | None, file: Path | None) -> str:

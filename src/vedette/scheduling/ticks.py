@@ -9,8 +9,7 @@ import msgspec
 from vedette.decide import cron, trigger
 from vedette.model.inputs import Trigger
 from vedette.model.schedule import parse_schedule
-from vedette.scheduling import clocks, finishing, planning
-from vedette.scheduling.leasing import LEASE
+from vedette.scheduling import clocks, finishing, leasing, planning
 from vedette.scheduling.rounds import Round
 from vedette.versioning.times import maybe, microseconds, moment
 
@@ -23,7 +22,7 @@ def due(round: Round) -> int | None:
             times.append(pipeline.retry_at)
     watched = [w.seen for w in round.memory.workers.values() if w.leases or w.host]
     if watched:  # those who beat in the meantime are found alive
-        times.append(max(round.now + 200_000, min(watched) + int(LEASE * 1e6) + 1000))
+        times.append(max(round.now + 200_000, min(watched) + int(leasing.LEASE * 1e6) + 1000))
     found = [time for time in times if time is not None]
     return min(found) if found else None
 

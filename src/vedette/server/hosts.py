@@ -98,10 +98,11 @@ class Hosts:
 
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
-        self.stopping = asyncio.Event()
+        self.stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._demand: dict[str, Demand] = {}
         self._waiting: set[asyncio.Event] = set()
+        self._ends: set[asyncio.Event] = set()
 
     def watch(self, demand: dict[str, Demand]) -> None:
         """Take note of the demand; called in the scheduler's thread after every round."""
@@ -118,8 +119,19 @@ class Hosts:
 
     def stop(self) -> None:
         """End every wait: the server stops."""
-        self.stopping.set()
-        self._wake()
+        self.stopping = True
+        for event in (*self._ends, *self._waiting):
+            event.set()
+
+    async def end(self) -> None:
+        """Return when the server stops."""
+        event = asyncio.Event()
+        self._ends.add(event)
+        try:
+            if not self.stopping:
+                await event.wait()
+        finally:
+            self._ends.discard(event)
 
     def join(self, joined: model.Join, now: int) -> Session:
         """A new session. Raises Conflict for a name that is in use, TooLarge for too many hosts."""
@@ -159,7 +171,7 @@ class Hosts:
         self._waiting.add(changed)
         try:
             async with asyncio.timeout(seconds):
-                while not self.stopping.is_set():
+                while not self.stopping:
                     wanted = self._wanted(session)
                     if wanted != session.told or session.number != seen:
                         session.number += wanted != session.told

@@ -146,7 +146,7 @@ async def _tasks(
     """What a claim brings. Who has hung up, or has asked again, is given nothing."""
     asked = asyncio.ensure_future(_settled(claim))
     gone = asyncio.ensure_future(call.gone())
-    stop = asyncio.ensure_future(site.hosts.stopping.wait())
+    stop = asyncio.ensure_future(site.hosts.end())
     try:
         await asyncio.wait(
             {asked, gone, stop}, timeout=body.wait, return_when=asyncio.FIRST_COMPLETED
@@ -286,5 +286,5 @@ def _need_worker(call: Call) -> None:
 
 
 def _check_running(site: Site) -> None:
-    if site.hosts.stopping.is_set():
+    if site.hosts.stopping:
         raise Unavailable("the server is stopping: ask again when it is back")

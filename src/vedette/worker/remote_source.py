@@ -56,7 +56,7 @@ class RemoteSource:
         self._make_join = join
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="vedette-line")
-        self._session = ""
+        self._session, self._lease = "", 0.0
         self._joining = asyncio.Lock()
         self._talks: dict[str, Talk] = {}
         self._ending: set[asyncio.Future[None]] = set()
@@ -72,11 +72,17 @@ class RemoteSource:
 
     # the host's side
 
-    def begin(self) -> None:
-        """Join the server: tried until it answers. Raises what it refuses."""
+    def begin(self) -> Future[float]:
+        """Join the server: tried until it answers, with the seconds that a lease lasts. The future
+        raises what it refuses."""
         self._line = self._make_line()
         self._thread.start()
-        self._run(self._join("")).result()
+
+        async def join() -> float:
+            await self._join("")
+            return self._lease
+
+        return self._run(join())
 
     def serve(self, pools: dict[str, tuple[str, tuple[str, ...]]]) -> None:
         """Say which pipelines of which pool of the server each pool of this host serves."""
@@ -281,7 +287,7 @@ class RemoteSource:
             except (Unauthorized, Forbidden) as error:
                 self._fail(error)
                 raise
-            self._session = joined.session
+            self._session, self._lease = joined.session, joined.lease
             if old:
                 _log.info("joined the server anew", address=self._line.address)
         for talk in list(self._talks.values()) if old else ():
@@ -348,9 +354,9 @@ class RemoteSource:
             async with asyncio.timeout(seconds):
                 while self._ending:
                     await asyncio.wait(set(self._ending))
-                await self._line.call(
-                    at.LEAVE, {"session": self._session}, None, lambda: None, deadline=seconds
-                )
+                if self._session:
+                    params = {"session": self._session}
+                    await self._line.call(at.LEAVE, params, None, lambda: None, deadline=seconds)
         except (TimeoutError, VedetteError) as error:
             _log.warning("left without a word", reason=str(error) or "the server does not answer")
         for talk in list(self._talks.values()):
