@@ -18,8 +18,9 @@ from vedette.model.errors import Conflict, Invalid
 from vedette.objects.local import LocalObjects
 from vedette.objects.store import ObjectStore
 
-OBJECTS, INSTALLATION = "objects", "installation"
-"""Settings kept with the rows: the address of the objects, when they are in a bucket; an id."""
+OBJECTS, INSTALLATION, MOVING, MOVED = "objects", "installation", "moving", "moved"
+"""Settings kept with the rows: the address of the objects, when they are in a bucket; the id of the
+installation; whose rows are just being copied here; where the rows went."""
 
 
 def open_rows(settings: Settings) -> MetadataStore:
@@ -43,9 +44,7 @@ def open_objects(
     Raises Conflict when the rows' objects are elsewhere or the place is another installation's,
     Invalid when the store cannot be used, Unavailable when it does not answer.
     """
-    with store.read() as rows:
-        found = rows.one("setting_get", name=OBJECTS)
-    kept = "" if found is None else str(found[0])
+    kept = address_of_objects(store)
     if not settings.objects:
         if kept:
             raise Conflict(f"the objects of this data are in {kept}: say --objects {kept}")
@@ -86,6 +85,11 @@ def open_bucket(
     return RemoteObjects(bucket, settings.data / "remote", cache_size=settings.object_cache)
 
 
+def local(data: Path) -> ObjectStore:
+    """The objects in a data folder."""
+    return LocalObjects(data)
+
+
 def installation(store: MetadataStore) -> str:
     """The id of an installation: 32 hex digits, made when it is first asked for."""
     with store.read() as rows:
@@ -101,6 +105,19 @@ def keep(store: MetadataStore, name: str, value: str) -> str:
         with store.write() as rows:
             rows.run("setting_put", name=name, value=value)
     return value
+
+
+def address_of_objects(store: MetadataStore) -> str:
+    """Where the rows' objects are, if in a bucket. Raises Conflict for rows that are moving."""
+    with store.read() as rows:
+        said: dict[str, str] = dict(rows.all("setting_all"))
+    if MOVED in said:
+        raise Conflict(f"the rows of this data are in the {said[MOVED]} now: say --database")
+    if MOVING in said:
+        raise Conflict(
+            "rows are being moved to this database: run `vedette migrate-store` again to the end"
+        )
+    return said.get(OBJECTS, "")
 
 
 def holds_objects(data: Path) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -279,6 +279,15 @@ class PostgresStore:
                 connection.close()
             self._idle.clear()
             self._writer.close()
+
+
+def servers(url: str) -> int:
+    """How many servers use a database. Raises Invalid or Unavailable when it cannot be asked."""
+    try:
+        with closing(connect(url, "vedette asks")) as connection:
+            return postgres_schema.alive(connection)
+    except psycopg.Error as error:
+        raise meaning(error, place(url)) or error from error
 
 
 @contextmanager

@@ -95,6 +95,16 @@ def unfinished(connection: psycopg.Connection, steps: list[Migration] | None = N
     return [f"{step.number:04}_{step.name}" for step, _, _ in todo]
 
 
+def alive(connection: psycopg.Connection) -> int:
+    """How many servers use the database."""
+    row = connection.execute(
+        "SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        [_ALIVE],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _done(connection: psycopg.Connection) -> set[tuple[int, str]]:
     return set(connection.execute("SELECT number, phase FROM schema_version").fetchall())
 
