@@ -41,3 +41,32 @@ def test_a_command_pipeline_runs_on_a_worker_over_http(tmp_path: Path) -> None:
             assert "upper" in server("list-worker").out
             assert worker.stop() == 0
         assert server.get("/v1/workers") == []
+
+
+def highest(process: int) -> int:
+    """The most memory that a process ever had, in MB."""
+    (line,) = [
+        line for line in Path(f"/proc/{process}/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    ]  # fmt: skip
+    return int(line.split()[1]) >> 10
+
+
+def test_large_files_pass_through_a_host_in_pieces(tmp_path: Path) -> None:
+    """G7, DESIGN 5: what a file weighs is no matter of memory, in or out."""
+    with serving(tmp_path / "data", "--workers", "0") as server:
+        server("create-repo", "images")
+        shell(server, "same", "cat /pfs/images/* /pfs/images/* >/pfs/out/twice")
+        with working(tmp_path / "w.log", "--server", server.address) as worker:
+            server.put("images", "/small", b"x")
+            server.idle()
+            before = highest(worker.process.pid)
+            size = 150 << 20
+            with (tmp_path / "large").open("wb") as file:
+                file.truncate(size)
+            server("delete-file", "images", "master", "/small")
+            server("put-file", "images", "master", "large", "-f", tmp_path / "large")
+            server.idle()
+            (file_info,) = server.get("/v1/repos/same/commits/master/glob", pattern="/*")
+            assert file_info["size"] == 2 * size
+            assert highest(worker.process.pid) - before < 100

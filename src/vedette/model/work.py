@@ -143,6 +143,12 @@ class Source(Protocol):
     def read(self, object_id: bytes) -> bytes:
         """An object's bytes, verified."""
 
+    def fetch(self, object_id: bytes, size: int, descriptor: int) -> None:
+        """Write an object's bytes, verified, to an open file: in pieces, however many they are."""
+
+    def put_file(self, descriptor: int) -> tuple[bytes, int]:
+        """As `put`, of all bytes of an open file, in pieces; returns object id and size."""
+
     def put(self, data: bytes) -> bytes:
         """Store a large output; returns its object id. It becomes durable with the report."""
 

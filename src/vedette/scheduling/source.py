@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from vedette.metadata.store import MetadataStore
-from vedette.model.errors import VedetteError
-from vedette.model.ids import ObjectId
+from vedette.model.errors import Corrupt, VedetteError
+from vedette.model.ids import ObjectId, object_hasher
 from vedette.model.work import Code, Result, Task
 from vedette.objects.store import ObjectStore
 from vedette.scheduling import leasing
@@ -17,6 +17,9 @@ from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Worker
 from vedette.versioning import contents
 from vedette.versioning.contents import Prepared
+from vedette.worker.pieces import PIECE, pieces, write
+
+MOST_BYTES = 1 << 62
 
 
 class Rounds(Protocol):
@@ -112,6 +115,25 @@ class LocalSource:
         """An object's bytes, verified."""
         with self._loop.store.read() as rows:
             return contents.read(rows, self._loop.objects, ObjectId(object_id))
+
+    def fetch(self, object_id: bytes, size: int, descriptor: int) -> None:
+        """Write an object's bytes, verified, to an open file."""
+        hasher = object_hasher()
+        for offset in range(0, size, PIECE):
+            with self._loop.store.read() as rows:
+                name = ObjectId(object_id)
+                piece = contents.read(rows, self._loop.objects, name, offset, PIECE)
+            hasher.update(piece)
+            write(descriptor, piece)
+        if hasher.digest() != object_id:
+            raise Corrupt(f"object {object_id.hex()} is not what it should be: restore it")
+
+    def put_file(self, descriptor: int) -> tuple[bytes, int]:
+        """Store all bytes of an open file."""
+        kept = contents.prepare_stream(self._loop.objects, pieces(descriptor), MOST_BYTES)
+        with self._lock:
+            self._put[kept.id] = kept
+        return kept.id, kept.size
 
     def put(self, data: bytes) -> bytes:
         """Store a large output."""

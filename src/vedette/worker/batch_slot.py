@@ -99,7 +99,7 @@ class BatchSlot(CommandSlot):
         gone.mkdir()
         try:
             manner = staging.manner(self.code.spec)
-            download = staging.lay_out(task, hidden, self._source.read, manner, fetching)
+            download = staging.lay_out(task, hidden, self._source, manner, fetching)
             env = command_env.for_task(self._runtime, self.code, task)
             (hidden / ENVIRONMENT).write_text(_assignments(env), encoding="utf-8")
             for name in os.listdir(self._pfs):

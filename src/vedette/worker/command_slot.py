@@ -117,14 +117,14 @@ class CommandSlot:
         return self._once(task, self.code.spec.transform.cmd, limit)
 
     def _gather(self, task: Task) -> Gathered:
-        return gather(task, self._pfs, self._source.put, self._ask)
+        return gather(task, self._pfs, self._source, self._ask)
 
     def _once(
         self, task: Task, cmd: Sequence[str], limit: LineLimit, *, error: bool = False
     ) -> tuple[Ran, int]:
         with Fetching(self._source.read) as fetching:
             manner = staging.manner(self.code.spec)
-            download = staging.lay_out(task, self._pfs, self._source.read, manner, fetching)
+            download = staging.lay_out(task, self._pfs, self._source, manner, fetching)
             if fetching.remark:
                 limit.add("system", fetching.remark)
             fetching.start()

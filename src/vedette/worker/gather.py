@@ -20,7 +20,8 @@ from msgspec import Struct
 from vedette.model.errors import InvalidPath
 from vedette.model.ids import object_id
 from vedette.model.paths import clean
-from vedette.model.work import Output, Task, TaskFile
+from vedette.model.work import Output, Source, Task, TaskFile
+from vedette.worker.pieces import WHOLE
 
 INLINE_BYTES = 16 * 1024
 MAX_LINKED = 10_000
@@ -44,8 +45,8 @@ class Gathered(Struct, frozen=True):
 class _Found:
     """What one walk through `out` came upon: outputs, (path, target) of links, empty folders."""
 
-    def __init__(self, put: Put) -> None:
-        self.put = put
+    def __init__(self, source: Source) -> None:
+        self.source = source
         self.outputs: list[Output] = []
         self.links: list[tuple[str, str]] = []
         self.empty: list[str] = []
@@ -58,14 +59,14 @@ def store(path: str, data: bytes, put: Put) -> Output:
     return Output(path, put(data), len(data))
 
 
-def gather(task: Task, pfs: Path, put: Put, ask: Ask) -> Gathered:
+def gather(task: Task, pfs: Path, source: Source, ask: Ask) -> Gathered:
     """The outputs of a command that succeeded. Raises `BadOutput` with a line for people."""
-    found = _Found(put)
+    found = _Found(source)
     with _folder(str(pfs / "out"), None) as out:
         _walk(out, "", found)
     outputs = found.outputs
     upload = sum(output.size for output in outputs)
-    linked, copied = _follow(task, pfs, found.links, put, ask)
+    linked, copied = _follow(task, pfs, found.links, source, ask)
     outputs += linked
     remarks = tuple(f"empty directory {path} dropped: directories exist by their files"
                     for path in found.empty)  # fmt: skip
@@ -114,7 +115,7 @@ def _walk(folder: int, path: str, found: _Found) -> None:
                 with _folder(name, folder) as below:
                     _walk(below, inner, found)
             elif stat.S_ISREG(mode):
-                found.outputs.append(store(inner, _read(name, folder), found.put))
+                found.outputs.append(_stored(inner, name, folder, found.source))
             else:
                 raise BadOutput(f"/pfs/out{inner} is {_sort(mode)}: only files can be outputs")
         except FileNotFoundError:
@@ -137,7 +138,8 @@ def _sort(mode: int) -> str:
     return "a device"
 
 
-def _read(name: str, folder: int) -> bytes:
+def _stored(path: str, name: str, folder: int, source: Source) -> Output:
+    """A file of `out` as an output; a large one is never in memory as a whole."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(name, flags, dir_fd=folder)
@@ -147,11 +149,13 @@ def _read(name: str, folder: int) -> bytes:
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise BadOutput(f"{name} in /pfs/out was changed while it was read")
-        return file.read()
+        if os.fstat(descriptor).st_size > WHOLE:
+            return Output(path, *source.put_file(descriptor))
+        return store(path, file.read(), source.put)
 
 
 def _follow(
-    task: Task, pfs: Path, links: list[tuple[str, str]], put: Put, ask: Ask
+    task: Task, pfs: Path, links: list[tuple[str, str]], source: Source, ask: Ask
 ) -> tuple[list[Output], int]:
     """The outputs that symbolic links stand for, and how many of their bytes are new."""
     inputs = {given.name: {file.path: file for file in given.files} for given in task.inputs}
@@ -167,7 +171,7 @@ def _follow(
         answers = ask(("resolve", ["/pfs/out" + path for path in others]))
         for path, (kind, real) in zip(others, answers, strict=True):
             outputs += _resolved(path, kind, real, inputs, copies, ask)
-    copied = _copied(copies, pfs, put, ask)
+    copied = _copied(copies, pfs, source, ask)
     return outputs + copied, sum(output.size for output in copied)
 
 
@@ -226,7 +230,7 @@ def _tree(path: str, real: str, ask: Ask) -> list[tuple[str, str]]:
     return [(_name(path + inner), real + inner) for inner in found]
 
 
-def _copied(copies: list[tuple[str, str]], pfs: Path, put: Put, ask: Ask) -> list[Output]:
+def _copied(copies: list[tuple[str, str]], pfs: Path, source: Source, ask: Ask) -> list[Output]:
     if not copies:
         return []
     folder = f".links-{secrets.token_hex(8)}"
@@ -234,13 +238,13 @@ def _copied(copies: list[tuple[str, str]], pfs: Path, put: Put, ask: Ask) -> lis
     # Opened before user code could put something else there, and held.
     place = os.open(pfs / folder, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        return _taken(copies, folder, place, put, ask)
+        return _taken(copies, folder, place, source, ask)
     finally:
         os.close(place)
 
 
 def _taken(
-    copies: list[tuple[str, str]], folder: str, place: int, put: Put, ask: Ask
+    copies: list[tuple[str, str]], folder: str, place: int, source: Source, ask: Ask
 ) -> list[Output]:
     wanted = [(real, f"/pfs/{folder}/{number}") for number, (_, real) in enumerate(copies)]
     outputs = []
@@ -248,5 +252,5 @@ def _taken(
         path, real = copies[number]
         if why:
             raise BadOutput(f"/pfs/out{path} is a link to {real}, which cannot be read: {why}")
-        outputs.append(store(path, _read(str(number), place), put))
+        outputs.append(_stored(path, str(number), place, source))
     return outputs

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -98,13 +97,30 @@ class Line:
             self._down = False
             _log.info("the server answers again", address=self.address)
 
-    @asynccontextmanager
-    async def stream(
-        self, endpoint: Endpoint[bytes], params: Mapping[str, str], query: Mapping[str, Any]
-    ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """An answer in pieces, asked for once. Raises Unavailable when it breaks off."""
-        async with self._ways[self._at].stream(endpoint, params, query) as pieces:
-            yield pieces
+    async def receive(
+        self, endpoint: Endpoint[bytes], params: Mapping[str, str], query: Mapping[str, Any],
+        size: int, take: Callable[[bytes], Awaitable[None]], *, quiet: float,
+    ) -> None:  # fmt: skip
+        """`size` bytes in pieces, from where they broke off when they did; `take` is given each.
+
+        Raises Unavailable after `quiet` seconds without any.
+        """
+        done, pause, until = 0, FIRST_PAUSE, _later(quiet)
+        while done < size:
+            at = self._at
+            try:
+                from_here = {**query, "offset": done}
+                async with self._ways[at].stream(endpoint, params, from_here) as pieces:
+                    async for piece in pieces:
+                        await take(piece)
+                        done += len(piece)
+                        pause, until = FIRST_PAUSE, _later(quiet)
+                if done < size:
+                    raise Unavailable("an answer ended too early")
+                self._up()
+            except VedetteError as error:
+                await self._after(at, error, pause, until)
+                pause = min(2 * pause, LONGEST_PAUSE)
 
     async def close(self) -> None:
         """Close the connections."""

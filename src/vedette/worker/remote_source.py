@@ -14,33 +14,23 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import structlog
-from msgspec import structs
 
 from vedette.client import worker_endpoints as at
 from vedette.client.transport import Endpoint
 from vedette.model.errors import (
-    Corrupt,
     Forbidden,
     NotJoined,
     Unauthorized,
-    Unavailable,
     VedetteError,
 )
 from vedette.model.hosts import Beat, Join, Release
-from vedette.model.ids import ObjectId, object_id
+from vedette.model.ids import object_id
 from vedette.model.work import Code, Result, Task
-from vedette.worker.fetched import Fetched
 from vedette.worker.line import Line
+from vedette.worker.moving import MOVING, Moving
 from vedette.worker.talk import Talk
 
 T = TypeVar("T")
-EAGER_BYTES = 1 << 20
-EAGER_TOTAL = 32 << 20
-"""Objects up to the first are fetched before their task begins, up to the second a task."""
-
-MOVING = 300.0
-"""Seconds for which moving one object is tried before its datum is given back."""
-
 UPLOADING = 64 << 20
 """Bytes of outputs that wait in memory to be uploaded."""
 
@@ -62,9 +52,7 @@ class RemoteSource:
         self._ending: set[asyncio.Future[None]] = set()
         self._pools: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._codes: dict[str, Code] = {}
-        self._fetched = Fetched(cache)
-        self._fetching: dict[bytes, asyncio.Task[bytes]] = {}
-        self._uploads: dict[bytes, asyncio.Task[None]] = {}
+        self._cache = cache
         self._upload_room = threading.Semaphore(UPLOADING >> 20)
         self._beats: dict[str, list[Future[list[int]]]] = {}
         self._beating: asyncio.Task[None] | None = None
@@ -76,6 +64,7 @@ class RemoteSource:
         """Join the server: tried until it answers, with the seconds that a lease lasts. The future
         raises what it refuses."""
         self._line = self._make_line()
+        self._moving = Moving(self._line, self.ask, lambda: self._session, self._cache)
         self._thread.start()
 
         async def join() -> float:
@@ -170,8 +159,8 @@ class RemoteSource:
 
     def read(self, object_id: bytes) -> bytes:
         """An object's bytes, verified."""
-        found = self._fetched.get(object_id)
-        return found if found is not None else self._run(self._fetch(object_id)).result()
+        found = self._moving.known(object_id)
+        return found if found is not None else self._run(self._moving.get(object_id)).result()
 
     def put(self, data: bytes) -> bytes:
         """Upload a large output in the background; the result that names it waits for that."""
@@ -184,12 +173,16 @@ class RemoteSource:
             for _ in range(weight):
                 self._upload_room.release()
 
-        def begin() -> None:
-            task = self._uploads[name] = asyncio.ensure_future(self._upload(name, data))
-            task.add_done_callback(done)
-
-        self._loop.call_soon_threadsafe(begin)
+        self._loop.call_soon_threadsafe(self._moving.upload, name, data, done)
         return name
+
+    def fetch(self, object_id: bytes, size: int, descriptor: int) -> None:
+        """Write an object's bytes, verified, to an open file."""
+        self._run(self._moving.fetch_to(object_id, size, descriptor)).result()
+
+    def put_file(self, descriptor: int) -> tuple[bytes, int]:
+        """Upload all bytes of an open file."""
+        return self._run(self._moving.upload_file(descriptor)).result()
 
     # what talks ask of the session
 
@@ -212,7 +205,7 @@ class RemoteSource:
                     await talk.register()
                 else:
                     raise
-            except (Unauthorized, Forbidden) as error:
+            except Unauthorized as error:
                 self._fail(error)
                 raise
 
@@ -220,35 +213,20 @@ class RemoteSource:
         """The server's name of a pool, and the pipelines of it that this host serves."""
         return self._pools.get(pool, (pool, ()))
 
-    async def arrived(self, tasks: Sequence[Task]) -> None:
-        """Fetch the code and the small inputs of tasks; what fails is asked for again later."""
-        wanted: set[bytes] = set()
-        room = EAGER_TOTAL
-        for task in tasks:
-            for file in (file for given in task.inputs for file in given.files):
-                if file.size <= EAGER_BYTES and room > file.size and file.object not in wanted:
-                    wanted.add(file.object)
-                    room -= file.size
-        lacking = [name for name in wanted if self._fetched.get(name) is None]
+    async def arrived(self, tasks: Sequence[Task]) -> list[Task]:
+        """Fetch the code and the small inputs of tasks; those whose code can be had.
+
+        An input that fails is asked for again when it is needed.
+        """
         codes = {task.code for task in tasks} - self._codes.keys()
         await asyncio.gather(
-            *(self._fetch(name) for name in lacking), *(self._code(key) for key in codes),
-            return_exceptions=True,
-        )  # fmt: skip
+            self._moving.prepare(tasks), *map(self._code, codes), return_exceptions=True
+        )
+        return [task for task in tasks if task.code in self._codes]
 
     async def uploaded(self, result: Result) -> Result:
-        """A result whose outputs are at the server, or the news that they could not be moved."""
-        for output in result.outputs:
-            task = self._uploads.get(output.object)
-            if output.data is not None or task is None:
-                continue
-            try:
-                await asyncio.shield(task)
-            except VedetteError as error:
-                self._uploads.pop(output.object, None)
-                reason = f"an output could not be uploaded: {error.message}"
-                return structs.replace(result, state="lost", reason=reason, outputs=(), tries=1)
-        return result
+        """A result whose outputs are at the server."""
+        return await self._moving.uploaded(result)
 
     # within
 
@@ -320,34 +298,6 @@ class RemoteSource:
             self._codes.clear()
         self._codes[key] = found
         return found
-
-    async def _fetch(self, name: bytes) -> bytes:
-        """An object, fetched once however many ask for it at the same time."""
-        task = self._fetching.get(name)
-        if task is None:
-            task = self._fetching[name] = asyncio.ensure_future(self._get(name))
-            task.add_done_callback(lambda _: self._fetching.pop(name, None))
-        return await asyncio.shield(task)
-
-    async def _get(self, name: bytes) -> bytes:
-        found = self._fetched.get(name)
-        if found is not None:
-            return found
-        for last in (False, True):
-            data = await self._line.call(
-                at.READ_OBJECT, {"id": name.hex()}, {"session": self._session}, deadline=MOVING
-            )
-            if object_id(data) == name:
-                self._fetched.add(name, data)
-                return data
-            if last:
-                break
-        raise Corrupt(f"object {name.hex()[:16]} did not arrive as it should: other bytes came")
-
-    async def _upload(self, name: bytes, data: bytes) -> None:
-        stored = await self.ask(at.PUT_OBJECT, {}, lambda: data, deadline=MOVING)
-        if ObjectId(stored.object) != name:
-            raise Unavailable("other bytes arrived at the server than were sent")
 
     async def _leave(self, seconds: float) -> None:
         try:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from vedette.model.inputs import Pfs, leaves
 from vedette.model.pipeline import PipelineSpec
-from vedette.model.work import Task
+from vedette.model.work import Source, Task, TaskFile
 from vedette.worker.fetching import Fetching
+from vedette.worker.pieces import WHOLE, write
 
-Read = Callable[[bytes], bytes]
 Manner = Literal["lazy", "empty"]
 
 
@@ -28,7 +28,7 @@ def manner(spec: PipelineSpec) -> dict[str, Manner]:
 
 
 def lay_out(
-    task: Task, pfs: Path, read: Read, manner: Mapping[str, Manner], fetching: Fetching
+    task: Task, pfs: Path, source: Source, manner: Mapping[str, Manner], fetching: Fetching
 ) -> int:
     """Write the inputs of `task` as fresh copies, and an empty `out`; returns bytes written.
 
@@ -51,9 +51,9 @@ def lay_out(
                 made.add(folder)
             how = manner.get(given.name)
             if how == "empty":
-                _write(target, b"")
+                os.close(_new(target))
             elif how is None or not fetching.add(target, file.object):
-                _write(target, read(file.object))
+                _fill(target, file, source)
                 total += file.size
     return total
 
@@ -66,12 +66,17 @@ def clear(pfs: Path) -> None:
             remove(Path(entry.path))
 
 
-def _write(target: str, data: bytes) -> None:
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+def _new(target: str) -> int:
+    return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+
+
+def _fill(target: str, file: TaskFile, source: Source) -> None:
+    descriptor = _new(target)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        if file.size <= WHOLE:
+            write(descriptor, source.read(file.object))
+        else:
+            source.fetch(file.object, file.size, descriptor)
     finally:
         os.close(descriptor)
 

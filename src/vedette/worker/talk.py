@@ -35,8 +35,8 @@ class Session(Protocol):
     def serves(self, pool: str) -> tuple[str, tuple[str, ...]]:
         """The server's name of a pool, and the pipelines of it that this host serves."""
 
-    async def arrived(self, tasks: Sequence[Task]) -> None:
-        """Fetch what tasks need before they are begun."""
+    async def arrived(self, tasks: Sequence[Task]) -> list[Task]:
+        """Fetch what tasks need before they are begun; those that can be begun."""
 
     async def uploaded(self, result: Result) -> Result:
         """A result whose outputs have all been uploaded."""
@@ -184,12 +184,16 @@ class Talk:
         given = await self._session.ask(at.WORK, {"worker": self.name}, message)
         if given.tasks and wanted is not None:
             self.held.update((task.lease, task) for task in given.tasks)
-            if self._wish is wanted:
+            ready = await self._session.arrived(given.tasks)
+            # What is not held here any more is given to others at the next wish.
+            self.drop([task.lease for task in given.tasks if task not in ready])
+            if not ready:
+                await asyncio.sleep(0.2)
+            elif not _settle(wanted[1], ready):
+                self.drop([task.lease for task in ready])
+            if ready and self._wish is wanted:
                 self._wish = None
                 self._wished.clear()
-            await self._session.arrived(given.tasks)
-            if not _settle(wanted[1], list(given.tasks)):
-                self.drop([task.lease for task in given.tasks])  # so that the server gives them on
         return given
 
     async def _guarded(self, act: Callable[[], Awaitable[object]]) -> None:

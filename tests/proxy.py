@@ -1,0 +1,93 @@
+"""A bad network between a client and a server on this machine: slow, or one that breaks off."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+
+class Proxy:
+    """Passes bytes on to a port, `delay` seconds late each way.
+
+    `lives` says, for each connection, after how many bytes (both ways) it breaks; None is never.
+    """
+
+    def __init__(self, port: int, delay: float, lives: Callable[[], int | None]) -> None:
+        self.address = ""
+        self.broken = 0
+        self._port = port
+        self._delay = delay
+        self._lives = lives
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        self._ready.wait()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        rest = asyncio.all_tasks(self._loop)
+        for task in rest:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
+        self._loop.close()
+
+    async def _serve(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        try:
+            far, forth = await asyncio.open_connection("127.0.0.1", self._port)
+        except OSError:
+            back.close()
+            return
+        left = self._lives()
+
+        async def passed_on(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+            nonlocal left
+            while data := await source.read(65536):
+                if left is not None and len(data) >= left:
+                    self.broken += 1
+                    to.write(data[:left])
+                    await to.drain()
+                    return
+                left = None if left is None else left - len(data)
+                self._loop.call_later(self._delay, self._write, to, data)
+
+        ways = [asyncio.ensure_future(passed_on(near, forth)),
+                asyncio.ensure_future(passed_on(far, back))]  # fmt: skip
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(self._delay)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for writer in (back, forth):
+                with suppress(OSError):
+                    writer.close()
+
+    def _write(self, to: asyncio.StreamWriter, data: bytes) -> None:
+        if not to.is_closing():
+            to.write(data)
+
+    def close(self) -> None:
+        """Break every connection and end."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+@contextmanager
+def proxied(
+    address: str, delay: float = 0.0, lives: Callable[[], int | None] = lambda: None
+) -> Iterator[Proxy]:
+    """A proxy before a server's address."""
+    proxy = Proxy(int(address.rpartition(":")[2]), delay, lives)
+    try:
+        yield proxy
+    finally:
+        proxy.close()
