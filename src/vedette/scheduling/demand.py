@@ -5,24 +5,16 @@ from __future__ import annotations
 from msgspec import Struct
 
 from vedette.decide.scale import wanted
-from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Pool
 from vedette.scheduling.readiness import waiting
-from vedette.scheduling.running import Memory
-
-
-class Served(Struct, frozen=True, kw_only=True):
-    """A pipeline of a pool."""
-
-    pipeline: str
-    code: str
-    spec: PipelineSpec
+from vedette.scheduling.running import Memory, Pipeline
 
 
 class Demand(Struct, frozen=True, kw_only=True):
     """The work of one pool: datums `queued` and `running`, and workers `alive` by their host.
 
     The host of workers in the server's own process is "". `here` says whether they can do it.
+    Of the pipelines that are `served` only what never changes may be read: it is another thread's.
     """
 
     pool: Pool
@@ -30,7 +22,7 @@ class Demand(Struct, frozen=True, kw_only=True):
     queued: int
     running: int
     alive: dict[str, int]
-    served: tuple[Served, ...]
+    served: tuple[Pipeline, ...]
 
     def on_this_host(self) -> int:
         """How many workers the server's own process should have."""
@@ -56,16 +48,13 @@ def demand(memory: Memory) -> dict[str, Demand]:
         running[worker.pool] = running.get(worker.pool, 0) + len(worker.leases)
         hosts = alive.setdefault(worker.pool, {})
         hosts[worker.host] = hosts.get(worker.host, 0) + 1
-    pools: dict[str, list[Served]] = {}
+    pools: dict[str, list[Pipeline]] = {}
     facts: dict[str, tuple[Pool, bool]] = {}
     for pipeline in memory.order:
         if pipeline.pool is not None:
             key = pipeline.pool.key
             facts[key] = (pipeline.pool, not pipeline.elsewhere)
-            served = Served(
-                pipeline=pipeline.name, code=pipeline.code_key, spec=pipeline.spec
-            )  # fmt: skip
-            pools.setdefault(key, []).append(served)
+            pools.setdefault(key, []).append(pipeline)
     return {
         key: Demand(
             pool=pool, here=here, queued=waiting(memory, key), running=running.get(key, 0),

@@ -61,7 +61,7 @@ class Clock:
     next: int | None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pipeline:
     """A pipeline and its unfinished jobs, oldest first.
 

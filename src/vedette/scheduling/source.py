@@ -49,7 +49,8 @@ class LocalSource:
 
     def __init__(self, loop: Rounds) -> None:
         self._loop = loop
-        self._put: dict[bytes, Prepared] = {}
+        # One for each time that bytes were put: datums may write the same, and end differently.
+        self._put: dict[bytes, list[Prepared]] = {}
         self._lock = threading.Lock()
 
     def register(self, worker: str, pool: str) -> None:
@@ -91,9 +92,11 @@ class LocalSource:
                 found.append(contents.prepare(self._loop.objects, output.data))
             else:
                 with self._lock:
-                    kept = self._put.pop(output.object, None)
-                if kept is not None:
-                    found.append(kept)
+                    kept = self._put.get(output.object, [])
+                    found += kept[:1]
+                    del kept[:1]
+                    if not kept:
+                        self._put.pop(output.object, None)
         return found
 
     def heartbeat(self, worker: str) -> Future[list[int]]:
@@ -131,13 +134,15 @@ class LocalSource:
     def put_file(self, descriptor: int) -> tuple[bytes, int]:
         """Store all bytes of an open file."""
         kept = contents.prepare_stream(self._loop.objects, pieces(descriptor), MOST_BYTES)
-        with self._lock:
-            self._put[kept.id] = kept
+        self._keep(kept)
         return kept.id, kept.size
 
     def put(self, data: bytes) -> bytes:
         """Store a large output."""
         kept = contents.prepare(self._loop.objects, data)
-        with self._lock:
-            self._put[kept.id] = kept
+        self._keep(kept)
         return kept.id
+
+    def _keep(self, kept: Prepared) -> None:
+        with self._lock:
+            self._put.setdefault(kept.id, []).append(kept)

@@ -67,6 +67,10 @@ class Place:
         """An object's bytes."""
         return self._loop.source.read(object_id)
 
+    def fetch(self, object_id: bytes, size: int, descriptor: int) -> None:
+        """Write an object's bytes to an open file."""
+        self._loop.source.fetch(object_id, size, descriptor)
+
     def store(self, path: str, chunks: Iterator[bytes]) -> Emitted:
         """Keep the bytes of a file that was emitted."""
         prepared = contents.prepare_stream(self._loop.objects, chunks, MAX_FILE_BYTES)

@@ -86,8 +86,8 @@ def _output(site: Site, session: Session, output: Output, lent: Lent) -> Prepare
         if (made.id, made.size) != (output.object, output.size):
             raise Corrupt(f"output {output.path}: its bytes are not those of its id")
         return made
-    upload = session.uploads.get(output.object)
-    if upload is not None and upload.size == output.size:
+    upload = session.take(output.object, output.size)
+    if upload is not None:
         return upload
     if lent.objects.get(output.object) != output.size:
         raise Corrupt(f"output {output.path} names bytes that were not uploaded")

@@ -25,6 +25,10 @@ MOST_UPLOADS = 200_000
 FORGET = 60.0
 """Seconds after which a session without a sign of life is forgotten."""
 
+_PAUSE = 0.02
+KEPT = 86_400.0
+"""Seconds for which an upload waits for the result that names it."""
+
 _Told = tuple[tuple[str, int, int, tuple[str, ...]], ...]
 
 
@@ -64,7 +68,7 @@ class Session:
     number: int = 0
     told: _Told | None = None
     hands: dict[str, Hand] = field(default_factory=dict)
-    uploads: OrderedDict[bytes, Prepared] = field(default_factory=OrderedDict)
+    uploads: OrderedDict[bytes, list[tuple[float, Prepared]]] = field(default_factory=OrderedDict)
 
     def hand(self, name: str) -> Hand:
         """One of its workers. Raises NotJoined: the worker must be registered again."""
@@ -86,11 +90,27 @@ class Session:
         return any(lent.code == code for hand in self.hands.values() for lent in hand.lent.values())
 
     def keep(self, upload: Prepared) -> None:
-        """Remember an upload until a result names it."""
-        self.uploads[upload.id] = upload
+        """Remember an upload until a result names it; for a day, if none does.
+
+        While it is remembered the collector leaves its bytes alone.
+        """
+        now = time.monotonic()
+        self.uploads.setdefault(upload.id, []).append((now, upload))
         self.uploads.move_to_end(upload.id)
+        while (oldest := next(iter(self.uploads.values())))[-1][0] < now - KEPT:
+            del self.uploads[oldest[0][1].id]
         if len(self.uploads) > MOST_UPLOADS:
             self.uploads.popitem(last=False)
+
+    def take(self, object_id: bytes, size: int) -> Prepared | None:
+        """The upload that a result names; each is named once."""
+        kept = self.uploads.get(object_id)
+        if not kept or kept[0][1].size != size:
+            return None
+        _, found = kept.pop(0)
+        if not kept:
+            del self.uploads[object_id]
+        return found
 
 
 class Hosts:
@@ -178,6 +198,7 @@ class Hosts:
                         session.told = wanted
                         return
                     await changed.wait()
+                    await asyncio.sleep(_PAUSE)  # under load every round changes it
                     changed.clear()
         except TimeoutError:
             return
@@ -189,7 +210,7 @@ class Hosts:
         for key, each in self._demand.items():
             count = each.on_host(session.id, session.joined.slots)
             if count:
-                codes = tuple(served.code for served in each.served)
+                codes = tuple(served.code_key for served in each.served)
                 found.append((key, each.pool.slots, count, codes))
         return tuple(found)
 
@@ -201,9 +222,9 @@ class Hosts:
             if each is None:
                 continue
             offers = tuple(
-                model.Offer(pipeline=served.pipeline, code=served.code,
-                            spec=None if served.code in known else served.spec)
-                for served in each.served if served.code in codes
+                model.Offer(pipeline=served.name, code=served.code_key,
+                            spec=None if served.code_key in known else served.spec)
+                for served in each.served if served.code_key in codes
             )  # fmt: skip
             wanted.append(model.Wanted(pool=each.pool, count=count, offers=offers))
         return model.Demand(number=session.number, wanted=tuple(wanted))

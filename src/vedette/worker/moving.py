@@ -40,7 +40,7 @@ class Moving:
         self._session = session
         self._fetched = Fetched(cache)
         self._fetching: dict[bytes, asyncio.Task[bytes]] = {}
-        self._uploads: dict[bytes, asyncio.Task[None]] = {}
+        self._uploads: dict[bytes, list[asyncio.Task[None]]] = {}
 
     def known(self, name: bytes) -> bytes | None:
         """An object that is here already; from any thread."""
@@ -60,19 +60,22 @@ class Moving:
 
     def upload(self, name: bytes, data: bytes, done: Callable[[object], None]) -> None:
         """Begin to upload an output; the result that names it waits for that."""
-        task = self._uploads[name] = asyncio.ensure_future(self._upload(name, data))
+        task = asyncio.ensure_future(self._upload(name, data))
         task.add_done_callback(done)
+        self._uploads.setdefault(name, []).append(task)
 
     async def uploaded(self, result: Result) -> Result:
         """A result whose outputs are at the server, or the news that they could not be moved."""
         for output in result.outputs:
-            task = self._uploads.get(output.object)
-            if output.data is not None or task is None:
+            tasks = self._uploads.get(output.object)
+            if output.data is not None or not tasks:
                 continue
+            task = tasks.pop(0)
+            if not tasks:
+                del self._uploads[output.object]
             try:
                 await asyncio.shield(task)
             except VedetteError as error:
-                self._uploads.pop(output.object, None)
                 reason = f"an output could not be uploaded: {error.message}"
                 return structs.replace(result, state="lost", reason=reason, outputs=(), tries=1)
         return result

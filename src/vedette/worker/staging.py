@@ -7,15 +7,25 @@ import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from vedette.model.inputs import Pfs, leaves
 from vedette.model.pipeline import PipelineSpec
-from vedette.model.work import Source, Task, TaskFile
+from vedette.model.work import Task, TaskFile
 from vedette.worker.fetching import Fetching
 from vedette.worker.pieces import WHOLE, write
 
 Manner = Literal["lazy", "empty"]
+
+
+class Inputs(Protocol):
+    """Where the bytes of inputs come from; see `vedette.model.work.Source`."""
+
+    def read(self, object_id: bytes) -> bytes:
+        """An object's bytes."""
+
+    def fetch(self, object_id: bytes, size: int, descriptor: int) -> None:
+        """Write an object's bytes to an open file."""
 
 
 def manner(spec: PipelineSpec) -> dict[str, Manner]:
@@ -28,7 +38,7 @@ def manner(spec: PipelineSpec) -> dict[str, Manner]:
 
 
 def lay_out(
-    task: Task, pfs: Path, source: Source, manner: Mapping[str, Manner], fetching: Fetching
+    task: Task, pfs: Path, source: Inputs, manner: Mapping[str, Manner], fetching: Fetching
 ) -> int:
     """Write the inputs of `task` as fresh copies, and an empty `out`; returns bytes written.
 
@@ -70,7 +80,7 @@ def _new(target: str) -> int:
     return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
 
 
-def _fill(target: str, file: TaskFile, source: Source) -> None:
+def _fill(target: str, file: TaskFile, source: Inputs) -> None:
     descriptor = _new(target)
     try:
         if file.size <= WHOLE:

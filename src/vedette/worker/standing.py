@@ -54,6 +54,9 @@ class Post(Protocol):
     def read(self, object_id: bytes) -> bytes:
         """An object's bytes."""
 
+    def fetch(self, object_id: bytes, size: int, descriptor: int) -> None:
+        """Write an object's bytes to an open file."""
+
     @property
     def store(self) -> Store:
         """Keeps the bytes of a file that was emitted."""
@@ -192,7 +195,7 @@ class Standing:
         with contextlib.ExitStack() as stack:
             fetching = stack.enter_context(Fetching(self._post.read))
             manner = staging.manner(self.code.spec)
-            staging.lay_out(task, self._pfs, self._post.read, manner, fetching)
+            staging.lay_out(task, self._pfs, self._post, manner, fetching)
             fetching.start()
             limit = LineLimit(self._starts + 1)
             emitting = self._emitter(limit)
