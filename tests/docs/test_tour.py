@@ -1,12 +1,15 @@
-"""The tour runs as it is written."""
+"""The tour and the how-tos with console blocks run as they are written."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from vedette.wiring import running_server
 
@@ -30,9 +33,19 @@ def matches(wanted: str, printed: str) -> bool:
     return re.fullmatch(pattern, " ".join(printed.split()), re.DOTALL) is not None
 
 
-def test_the_tour_prints_what_it_says(tmp_path: Path) -> None:
-    commands = steps((ROOT / "docs/tour.md").read_text())
-    assert len(commands) > 15
+def specs(text: str) -> dict[str, str]:
+    """The pipeline specs of a text's JSON blocks, by the name of their files."""
+    found = re.findall(r"^```json\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return {f"{json.loads(spec)['pipeline']['name']}.json": spec for spec in found}
+
+
+@pytest.mark.parametrize(("page", "least"), [("tour.md", 15), ("howto/inputs.md", 12)])
+def test_a_page_prints_what_it_says(page: str, least: int, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    commands = steps(text)
+    assert len(commands) > least
+    for name, spec in specs(text).items():
+        (tmp_path / name).write_text(spec)
     # `python` and `vedette` are those of this environment, wherever the tests are run from.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with running_server(tmp_path / "data") as address:
@@ -49,5 +62,5 @@ def test_the_tour_prints_what_it_says(tmp_path: Path) -> None:
             )
             assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
             assert matches(wanted, done.stdout), (
-                f"$ {command}\nprinted:\n{done.stdout}\nthe tour says:\n{wanted}"
+                f"$ {command}\nprinted:\n{done.stdout}\nthe page says:\n{wanted}"
             )

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import click
 
-from vedette.cli import shown
+from vedette.cli import pipelines, shown
 from vedette.cli.session import connected, raw_option
 from vedette.client import Client
 from vedette.model.errors import Invalid
@@ -70,14 +70,21 @@ async def stop_job(client: Client, job: str) -> None:
 @click.argument("job", required=False)
 @click.option("-p", "--pipeline", default="", help="With --failed: of one pipeline only.")
 @click.option("--failed", is_flag=True, help="Datums that failed, of any job.")
+@click.option("-f", "--file", "spec", default="", metavar="SPEC",
+              help="Those of a pipeline that need not exist.")  # fmt: skip
+@click.option("-n", "--number", type=click.IntRange(1, 1_000_000), default=1000,
+              help="With -f: so many at most.")  # fmt: skip
 @raw_option
 @connected
 async def list_datum(
-    client: Client, job: str | None, pipeline: str, failed: bool, raw: bool
+    client: Client, job: str | None, pipeline: str, failed: bool, spec: str, number: int, raw: bool
 ) -> None:
-    """List the datums of a job, or those that failed."""
-    if bool(job) == failed:
-        raise Invalid("name one job, or use --failed")
+    """List the datums of a job, those that failed, or those that a spec would have."""
+    if sum(map(bool, (job, failed, spec))) != 1:
+        raise Invalid("name one job, or use --failed, or -f SPEC")
+    if spec:
+        await _preview(client, spec, number, raw)
+        return
     found: list[DatumInfo] = []
     while True:
         after = found[-1].number if found else 0
@@ -97,6 +104,30 @@ async def list_datum(
         for d in found
     )
     shown.table(("NUMBER", "FILES", "TIME", "STATE", "REASON"), rows)
+
+
+async def _preview(client: Client, spec: str, number: int, raw: bool) -> None:
+    """The datums of a pipeline that need not exist (ENGINE D9)."""
+    documents = await pipelines.documents((spec,))
+    if len(documents) != 1:
+        raise Invalid(f"{spec} holds {len(documents)} specs: give one")
+    found: list[DatumInfo] = []
+    while True:
+        page = await client.preview_datum(
+            documents[0], after=len(found), limit=min(_PAGE, number - len(found))
+        )
+        found += page.datums
+        if not page.datums or len(found) >= min(number, page.total):
+            break
+    if raw:
+        shown.raw(found)
+        return
+    rows = ((d.id[:12], ", ".join(f"{f.name}:{f.path}" for f in d.inputs), d.state) for d in found)
+    shown.table(("ID", "FILES", "STATE"), rows)
+    if page.waiting:
+        print(f"no datums before {', '.join(page.waiting)} has a commit", file=sys.stderr)
+    elif page.total > len(found):
+        print(f"{page.total - len(found):,} more of {page.total:,}: use -n", file=sys.stderr)
 
 
 @click.command("inspect-datum")

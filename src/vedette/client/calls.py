@@ -20,7 +20,7 @@ from vedette.model.errors import NotFound
 from vedette.model.events import Event
 from vedette.model.files import BranchInfo, CommitInfo, FileInfo, RepoInfo, Write, WriteResult
 from vedette.model.hosts import HostInfo
-from vedette.model.job import DatumInfo, JobInfo
+from vedette.model.job import DatumInfo, DatumPreview, JobInfo
 from vedette.model.pipeline import PipelineInfo
 
 _line = msgspec.json.Decoder(api.NumberedLine)
@@ -283,6 +283,12 @@ class Client(LifeCalls, KeepCalls):
     async def list_datum(self, job: str, *, after: int = 0, limit: int = 1000) -> list[DatumInfo]:
         """The datums of a job; `after` is the last number that was seen."""
         return await self._call(at.LIST_DATUM, {"id": job}, {"after": after, "limit": limit})
+
+    async def preview_datum(
+        self, document: Mapping[str, Any], *, after: int = 0, limit: int = 1000
+    ) -> DatumPreview:
+        """The datums that a pipeline of this spec has; `after` of them are passed over."""
+        return await self._call(at.PREVIEW_DATUM, {}, {"after": after, "limit": limit}, document)
 
     async def failed_datums(
         self, pipeline: str = "", *, after: int = 0, limit: int = 1000

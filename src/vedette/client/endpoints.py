@@ -11,7 +11,7 @@ from vedette.client.transport import Endpoint
 from vedette.client.worker_endpoints import WORKER_ENDPOINTS
 from vedette.model import api
 from vedette.model.files import BranchInfo, CommitInfo, FileInfo, RepoInfo, WriteResult
-from vedette.model.job import DatumInfo, JobInfo
+from vedette.model.job import DatumInfo, DatumPreview, JobInfo
 from vedette.model.pipeline import PipelineInfo
 
 NONE = type(None)
@@ -275,6 +275,10 @@ LIST_DATUM = Endpoint(
 FAILED_DATUMS = Endpoint(
     name="failed_datums", method="GET", path="/v1/datums", query=DatumPage,
     answer=list[DatumInfo], summary="Failed datums",
+)  # fmt: skip
+PREVIEW_DATUM = Endpoint(
+    name="preview_datum", method="POST", path="/v1/datums/preview", body=dict[str, Any],
+    query=After, answer=DatumPreview, summary="The datums that a pipeline of this spec has",
 )  # fmt: skip
 INSPECT_DATUM = Endpoint(
     name="inspect_datum", method="GET", path="/v1/datums/{id}", answer=DatumInfo,

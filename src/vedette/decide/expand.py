@@ -240,7 +240,12 @@ class _Search:
 
         All of them where each has a match; else those that are kept without partner.
         """
-        there = [self._presence(child, key) for child in node.children]
+        there: list[list[bool]] = []
+        alone = _may_be_outer(node)
+        for child in node.children:
+            there.append(self._presence(child, key))
+            if not alone and not any(there[-1]):
+                return [], []
         shapes = []
         for some, outer in ((0, 1), (2, 3)):
             full = all(side[some] for side in there)

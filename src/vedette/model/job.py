@@ -77,6 +77,17 @@ class DatumInfo(Struct, frozen=True, kw_only=True):
     outputs: tuple[str, ...] = ()
 
 
+class DatumPreview(Struct, frozen=True, kw_only=True):
+    """Datums of a spec, `total` of which there are over the newest inputs (ENGINE D9).
+
+    `waiting` are branches without a commit: until each has one there are no datums.
+    """
+
+    total: int
+    datums: tuple[DatumInfo, ...]
+    waiting: tuple[str, ...] = ()
+
+
 class LogLine(Struct, frozen=True, kw_only=True):
     """One line that user code, or the platform on its behalf, wrote while a datum ran."""
 

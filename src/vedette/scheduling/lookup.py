@@ -19,7 +19,7 @@ from vedette.scheduling import matches
 from vedette.scheduling.running import Job, Leaf, Memory, Now
 from vedette.versioning import files
 from vedette.versioning.refs import CommitRow
-from vedette.versioning.stretches import Chain, anything, lookup
+from vedette.versioning.stretches import Chain, Stretch, anything, chain, lookup
 
 OPEN = 2**62
 """`gone` of a match that may be there still."""
@@ -46,14 +46,9 @@ def advance(rows: Callable[[], Rows], leaf: Leaf, by: By, commit: CommitRow) -> 
     if _single(leaf):
         return
     index = number(rows(), leaf, by)
-    for depth in range(len(files.tree(rows(), commit))):
-        while True:
-            # Another transaction may have come in between: places are asked for anew.
-            here = files.tree(rows(), commit)[depth:]
-            done = _place(rows(), index, here[0].line)
-            if done >= here[0].seq:
-                break
-            yield from _advance_line(rows, leaf, by, index, commit, depth, done)
+    for stretch in files.tree(rows(), commit):
+        while (done := _place(rows(), index, stretch.line)) < stretch.seq:
+            yield from _advance_line(rows, leaf, by, index, stretch, done)
 
 
 def _single(leaf: Leaf) -> bool:
@@ -67,60 +62,73 @@ def _place(rows: Rows, index: int, line: int) -> int:
 
 
 def _advance_line(
-    rows: Callable[[], Rows], leaf: Leaf, by: By, index: int, commit: CommitRow, depth: int,
-    done: int,
-) -> Iterator[None]:  # fmt: skip
-    """Take in what a line has got since place `done`; ends early if others did meanwhile."""
-    line = files.tree(rows(), commit)[depth].line
+    rows: Callable[[], Rows], leaf: Leaf, by: By, index: int, stretch: Stretch, done: int
+) -> Iterator[None]:
+    """Take in what a line has got since place `done`; ends early if others did meanwhile.
+
+    Each page is judged by what its newest commit has at that moment, so that of two who are at it
+    at once the later one is right.
+    """
+    line = stretch.line
+    goal = _end(rows(), stretch)
     known: set[str] = set()
-    for page in _touched(rows, line, done, files.tree(rows(), commit)[depth].seq):
-        here = files.tree(rows(), commit)[depth:]
+    for page in _touched(rows, line, done, goal):
         if _place(rows(), index, line) != done:
             return
         nodes = {node for path in page for node in leaf.glob.matches_of(path)}
+        sure = {n for path, there in page.items() if there for n in leaf.glob.matches_of(path)}
         # The paths come in order: a directory is met again at the start of the next page only.
-        _note(rows(), leaf, by, index, here, done, sorted(nodes - known))
+        _note(rows(), leaf, by, index, stretch, done, nodes - known, sure)
         known = nodes
         yield from repeat(None, 1 + len(page) // _PER_STEP)
-    here = files.tree(rows(), commit)[depth:]
     if _place(rows(), index, line) == done:
-        rows().run("leaf_place_set", leaf=index, line=line, seq=here[0].seq)
+        rows().run("leaf_place_set", leaf=index, line=line, seq=goal)
 
 
-def _touched(rows: Callable[[], Rows], line: int, old: int, new: int) -> Iterator[list[str]]:
-    """The paths that a line's commits touched between two places, in order, by the page."""
+def _end(rows: Rows, stretch: Stretch) -> int:
+    """The newest place of a line that a commit has; what is made beyond may be undone."""
+    row = rows.one("leaf_line_end", line=stretch.line)
+    return stretch.seq if row is None or row[0] is None else max(stretch.seq, row[0])
+
+
+def _touched(rows: Callable[[], Rows], line: int, old: int, new: int) -> Iterator[dict[str, bool]]:
+    """The paths that a line's commits touched between two places, in order, by the page.
+
+    With each comes whether it is known to be a file now.
+    """
     if old:
         found = [row[0] for row in rows().all("line_touched", line=line, old=old, new=new)]
         for start in range(0, len(found), _PAGE):
-            yield found[start : start + _PAGE]
+            yield dict.fromkeys(found[start : start + _PAGE], False)
         return
     after = ""
     while True:
         live = rows().all("live_page", line=line, after=after, high=_ABOVE, limit=_PAGE)
         past = rows().all("line_own_past", line=line, after=after, limit=_PAGE)
         ends = [part[-1][0] for part in (live, past) if len(part) == _PAGE]
-        paths = {row[0] for part in (live, past) for row in part}
-        if ends:
-            after = min(ends)
-            paths = {path for path in paths if path <= after}
-        yield sorted(paths)
+        after = min(ends, default=_ABOVE)
+        page = {row[0]: False for row in past if row[0] <= after}
+        page |= {row[0]: row[1] is not None and row[4] <= new for row in live if row[0] <= after}
+        yield dict(sorted(page.items()))
         if not ends:
             return
 
 
 def _note(
-    rows: Rows, leaf: Leaf, by: By, index: int, here: Chain, done: int, nodes: list[str]
-) -> None:
-    """Write down what has come and what has gone among some nodes."""
-    line, seq = here[0].line, here[0].seq
+    rows: Rows, leaf: Leaf, by: By, index: int, stretch: Stretch, done: int, nodes: set[str],
+    sure: set[str],
+) -> None:  # fmt: skip
+    """Write down what has come and what has gone among some nodes; some are `sure` to be there."""
+    line, end = stretch.line, _end(rows, stretch)
+    here = chain(rows, line, end)
     came = []
-    for node in nodes:
+    for node in sorted(nodes):
         place = {"leaf": index, "line": line, "key": key(leaf, by, node), "path": node}
-        if _exists(rows, here, leaf, node):
+        if node in sure or _exists(rows, here, leaf, node):
             came.append({**place, "gone": OPEN, "came": done + 1})
-        elif not rows.run("leaf_close", **place, gone=seq, open=OPEN) and seq > done + 1:
+        elif not rows.run("leaf_close", **place, gone=end, open=OPEN) and end > done + 1:
             # It came and went in between.
-            came.append({**place, "gone": seq, "came": done + 1})
+            came.append({**place, "gone": end, "came": done + 1})
     if came:
         rows.many("leaf_add", came)
 
@@ -147,9 +155,13 @@ def at(
         if key(leaf, by, leaf.glob.literal or "/") == wanted:
             yield from matches.every(rows, leaf, commit, before)
         return
-    paths = _candidates(rows(), number(rows(), leaf, by), files.tree(rows(), commit), wanted)
+    now = rows()
+    here = files.tree(now, commit)
+    paths = _candidates(now, number(now, leaf, by), here, wanted)
     for start in range(0, len(paths), _PAGE):
-        here, now = files.tree(rows(), commit), rows()
+        if start:
+            now = rows()
+            here = files.tree(now, commit)
         found = [matches.at(now, here, leaf, path, before) for path in paths[start : start + _PAGE]]
         yield from (item for item in found if item is not None)
 

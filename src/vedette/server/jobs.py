@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,8 +11,8 @@ import msgspec
 from vedette.client.endpoints import LogQuery
 from vedette.model.api import NumberedLine
 from vedette.model.errors import Invalid, NotFound
-from vedette.model.job import DatumInfo, JobInfo, LogLine
-from vedette.scheduling import datums, jobs
+from vedette.model.job import DatumInfo, DatumPreview, JobInfo, LogLine
+from vedette.scheduling import datums, jobs, preview
 from vedette.server.call import Call, Content
 from vedette.server.site import Site
 from vedette.versioning.transaction import Transaction
@@ -55,6 +56,17 @@ async def list_datum(site: Site, call: Call) -> list[DatumInfo]:
         return datums.of_job(
             rows, call.params["id"], after=call.query.after, limit=site.page(call.query.limit)
         )
+
+
+async def preview_datum(site: Site, call: Call) -> DatumPreview:
+    """The datums of a spec (ENGINE D9)."""
+    limit = site.page(call.query.limit)
+
+    def look() -> DatumPreview:
+        with site.read() as rows:
+            return preview.show(rows, call.body, after=call.query.after, limit=limit)
+
+    return await asyncio.to_thread(look)
 
 
 async def failed_datums(site: Site, call: Call) -> list[DatumInfo]:

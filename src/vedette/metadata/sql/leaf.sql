@@ -31,6 +31,10 @@ SELECT seq FROM leaf_line WHERE leaf = :leaf AND line = :line;
 INSERT INTO leaf_line(leaf, line, seq) VALUES (:leaf, :line, :seq)
 ON CONFLICT(leaf, line) DO UPDATE SET seq = excluded.seq;
 
+-- name: leaf_line_end
+-- description: the newest place of a line that a commit has
+SELECT max(seq) FROM cmt WHERE line = :line;
+
 -- name: leaf_add
 -- description: a match that came, or one of which only is known that it was there for a while
 INSERT INTO leaf(leaf, line, key, gone, path, came)
