@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -395,3 +397,53 @@ def test_held_says_what_and_when_and_passes_over_what_is_not_ours(
     (held,) = store.held()
     assert held == Held(id=object_id(data), size=3000, changed=held.changed)
     assert held.changed > 1_700_000_000_000_000
+
+
+def test_a_large_object_is_sent_before_its_stage_ends_and_none_waits_without_bound(
+    tmp_path: Path, weed: ObjectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`sync` holds a transaction open: what takes long is over by then."""
+    monkeypatch.setattr("vedette.objects.remote.WAITING_SIZE", 20_000)
+    monkeypatch.setattr("vedette.objects.remote.WAITING_LIMIT", 50_000)
+    store = RemoteObjects(Bucket(weed.place(), weed.environ), tmp_path, packed_limit=1000)
+    large = os.urandom(30_000)
+    store.stage(object_id(large), large)
+    assert [held.id for held in store.held()] == [object_id(large)]
+    store.close()
+    away = at("http://127.0.0.1:9", weed, weed.place(), patience=0.0)
+    store = RemoteObjects(away, tmp_path, packed_limit=1000)
+    refused = 0
+    for n in range(20):
+        data = bytes([n]) * 10_000
+        try:
+            store.stage(object_id(data), data)
+        except Unavailable:
+            refused += 1
+    assert refused == 15
+    assert sum(file.stat().st_size for file in (tmp_path / "staging").iterdir()) == 50_000
+    store.close()
+
+
+@pytest.mark.slow
+def test_a_gigabyte_goes_in_and_out_in_bounded_memory(tmp_path: Path, weed: ObjectServer) -> None:
+    script = """
+import resource, sys
+from pathlib import Path
+from vedette.objects.bucket import Bucket
+from vedette.objects.remote import RemoteObjects
+store = RemoteObjects(Bucket(sys.argv[1]), Path(sys.argv[2]), cache_size=64 << 20)
+piece = bytes(range(256)) * 4096
+name, size, place = store.stage_stream((piece for _ in range(1024)), 1 << 30)
+store.sync()
+assert size == 1 << 30
+for first in range(0, size, 1 << 20):
+    assert store.read(name, size, place, first, 1 << 20) == piece
+store.close()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, weed.place(), str(tmp_path)],
+        env={**os.environ, **weed.environ}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 300_000, "kilobytes"

@@ -23,7 +23,9 @@ from obstore.store import S3Store
 from vedette.model.errors import Invalid, NoSpace, Unavailable, VedetteError
 
 SINGLE_LIMIT = 16 * 1024 * 1024
-"""Bytes that go in one request; more go in parts. Bounds memory: four parts are under way."""
+"""Bytes that go in one request; more go in parts."""
+PART = 8 * 1024 * 1024
+"""Bytes of a part, where that makes few enough. Four are under way, which bounds memory."""
 _PARTS = 9_000  # S3 takes 10,000
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -124,6 +126,8 @@ class Bucket:
                     _put_parts(store, key, file, size)
 
         self._call("write", key, once)
+        if size <= SINGLE_LIMIT:
+            return
         found = self.look(key)
         if found is None or found.size != size:
             there = "nothing" if found is None else f"{found.size} bytes"
@@ -227,7 +231,7 @@ def _put(store: S3Store, key: str, data: bytes, mode: str) -> None:
 
 
 def _put_parts(store: S3Store, key: str, file: BinaryIO, size: int) -> None:
-    part = max(SINGLE_LIMIT, -(-size // _PARTS))
+    part = max(PART, -(-size // _PARTS))
     obstore.put(store, key, file, use_multipart=True, chunk_size=part, max_concurrency=4)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from vedette.model.errors import Corrupt, Unavailable
 from vedette.model.ids import ObjectId, object_hasher, object_id
-from vedette.objects.bucket import Bucket, Missing, Taken
+from vedette.objects.bucket import SINGLE_LIMIT, Bucket, Missing, Taken
 from vedette.objects.cache import Cache
 from vedette.objects.staging import Staged, Staging, read_file
 from vedette.objects.store import Held, Link, Place, bounds, verify
@@ -29,9 +29,14 @@ from vedette.objects.store import Held, Link, Place, bounds, verify
 PACKED_LIMIT = 1024 * 1024
 PACK_SIZE = 16 * 1024 * 1024
 CACHE_SIZE = 4 * 1024 * 1024 * 1024
-STAGED_LIMIT = 8 * 1024 * 1024 * 1024
+STAGED_LIMIT = 512 * 1024 * 1024
 """Bytes that may wait in packs for a store that does not answer, before more are refused."""
+WAITING_SIZE = 64 * 1024 * 1024
+WAITING_LIMIT = 4 * WAITING_SIZE
+"""Objects of their own up to this size wait for `sync`, so many bytes of them; others are sent at
+once, by who stages them: `sync` holds a transaction open and must not take minutes."""
 UPLOADS = 4
+_AT_ONCE = 2
 FRESH_SECONDS = 600.0
 """An object that came since then is not sent again, and is not removed either."""
 LINK_SECONDS = 900
@@ -73,7 +78,9 @@ class RemoteObjects:
         self._removing: set[str] = set()
         self._open: tuple[int, Staged] | None = None
         self._waiting: dict[str, Staged] = {}
-        self._waiting_bytes = 0
+        self._packed_bytes = 0
+        self._large_bytes = 0
+        self._direct = threading.BoundedSemaphore(_AT_ONCE)
         self._recent: dict[str, float] = {}
         self._closed = False
 
@@ -246,9 +253,9 @@ class RemoteObjects:
     def _append(self, data: bytes) -> Place:
         with self._lock:
             self._usable()
-            if self._waiting_bytes + len(data) > self._staged_limit:
+            if self._packed_bytes + len(data) > self._staged_limit:
                 raise Unavailable(
-                    f"{self._waiting_bytes} bytes wait for {self.bucket}, which does not take "
+                    f"{self._packed_bytes} bytes wait for {self.bucket}, which does not take "
                     "them: look at the object store, then try again"
                 )
             if self._open is not None and self._open[1].size + len(data) > self._pack_size:
@@ -258,21 +265,28 @@ class RemoteObjects:
                 self._open = number, self._staging.begin(_pack_key(number))
             number, pack = self._open
             offset = self._staging.append(pack, data)
-            self._waiting_bytes += len(data)
+            self._packed_bytes += len(data)
             return Place(number, offset)
 
     def _send(self, name: ObjectId, size: int, path: Path) -> None:
-        """Begin to upload a large object, unless it is on its way."""
+        """Begin to upload a large object, unless it is on its way; end it if it is very large."""
         staged = Staged(_key(name), path, size)
         with self._lock:
             self._usable()
             if staged.key in self._waiting:
                 path.unlink()
                 return
-            self._waiting[staged.key] = staged
             self._remember(staged.key)
-            self._waiting_bytes += size
-            self._begin(staged)
+            if size <= WAITING_SIZE and self._large_bytes + size <= WAITING_LIMIT:
+                self._waiting[staged.key] = staged
+                self._large_bytes += size
+                self._begin(staged)
+                return
+        try:
+            with self._direct:
+                self._put(staged)
+        finally:
+            path.unlink(missing_ok=True)
 
     def _seal(self, pack: Staged) -> Staged:
         """No more goes into the open pack. The lock is held."""
@@ -289,8 +303,8 @@ class RemoteObjects:
         try:
             if staged.key.startswith("packs/"):
                 self.bucket.create(staged.key, staged.path.read_bytes())
-            elif not self._there(staged):
-                self.bucket.put(staged.key, staged.path, staged.size)
+            else:
+                self._put(staged)
         except BaseException as error:
             staged.failed = True
             if isinstance(error, Taken):
@@ -301,18 +315,23 @@ class RemoteObjects:
         self._cache.keep(staged.key, staged.path)
         with self._lock:
             del self._waiting[staged.key]
-            self._waiting_bytes -= staged.size
+            if staged.key.startswith("packs/"):
+                self._packed_bytes -= staged.size
+            else:
+                self._large_bytes -= staged.size
         staged.path.unlink(missing_ok=True)
 
-    def _there(self, staged: Staged) -> bool:
-        """Whether the store has got a large object lately: then it is young enough to be kept."""
+    def _put(self, staged: Staged) -> None:
+        """Upload a large object, unless the store has got it lately: then it is young enough."""
         with self._removed:
             # Bytes that arrive while the same are taken away would be gone with them.
             self._removed.wait_for(lambda: staged.key not in self._removing)
-        found = self.bucket.look(staged.key)
-        if found is None or found.size != staged.size:
-            return False
-        return found.modified > time.time() - FRESH_SECONDS
+        if staged.size > SINGLE_LIMIT:  # to ask costs as much as to send what is less
+            found = self.bucket.look(staged.key)
+            fresh = time.time() - FRESH_SECONDS
+            if found is not None and found.size == staged.size and found.modified > fresh:
+                return
+        self.bucket.put(staged.key, staged.path, staged.size)
 
     def _read(self, key: str, first: int, count: int, size: int | None) -> bytes:
         with self._lock:
