@@ -15,7 +15,7 @@ class Proxy:
 
     `delay`: seconds that every piece waits. `lose`: how many answers to requests that begin with
     `method` are thrown away, the connection with them. `cut`: bytes of requests to carry before
-    the connection ends; None carries all. Each of the last two is for the connections to come.
+    the connection ends; None carries all. `away`: nobody is there.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -26,6 +26,7 @@ class Proxy:
         self.method = b"PUT"
         self.cut: int | None = None
         self.lost = 0
+        self.away = False
         self._lock = threading.Lock()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
@@ -37,6 +38,11 @@ class Proxy:
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        self.drop()
+
+    def go(self) -> None:
+        """Be away from now on, as a server that was killed."""
+        self.away = True
         self.drop()
 
     def drop(self) -> None:
@@ -56,6 +62,8 @@ class Proxy:
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.socket() as server:
+            if self.away:
+                return
             try:
                 server.connect(self._upstream)
             except OSError:

@@ -18,6 +18,7 @@ from vedette.model.job import JobInfo
 from vedette.model.pipeline import PipelineInfo, PipelineSpec
 from vedette.model.work import Output, Pool, Result, Task
 from vedette.objects.local import LocalObjects
+from vedette.objects.store import ObjectStore
 from vedette.scheduling import datums, jobs, pipelines, state
 from vedette.scheduling.intents import BranchMoved, intend
 from vedette.scheduling.loop import Loop
@@ -67,10 +68,15 @@ def copy(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
 class Rig:
     """Repos, pipelines and workers in one process. `ran` lists (pipeline, paths) in order."""
 
-    def __init__(self, folder: Path, store: MetadataStore | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: MetadataStore | None = None,
+        objects: ObjectStore | None = None,
+    ) -> None:
         self.folder = folder
         self.store: MetadataStore = store or SqliteStore(folder / "m.sqlite")
-        self.objects = LocalObjects(folder)
+        self.objects: ObjectStore = objects or LocalObjects(folder)
         self.code: dict[str, Run] = {}
         self.ran: list[tuple[str, str]] = []
         self.commits_read: list[tuple[str, tuple[str, ...]]] = []
@@ -217,9 +223,11 @@ class Rig:
 
 
 @contextmanager
-def rig(folder: Path, store: MetadataStore | None = None) -> Iterator[Rig]:
-    """A rig that ends with the block, over SQLite unless there is a store."""
-    made = Rig(folder, store)
+def rig(
+    folder: Path, store: MetadataStore | None = None, objects: ObjectStore | None = None
+) -> Iterator[Rig]:
+    """A rig that ends with the block, over SQLite and the folder unless there are other stores."""
+    made = Rig(folder, store, objects)
     try:
         yield made
     finally:

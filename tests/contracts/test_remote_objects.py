@@ -175,6 +175,7 @@ def test_slow_answers_cost_time_only_and_none_at_all_is_told(
         store.close()
 
 
+@pytest.mark.slow  # SeaweedFS may take 18 seconds to come back
 def test_a_store_that_was_killed_gets_everything_when_it_is_back(tmp_path: Path) -> None:
     """C1: what was staged waits here, and the sync that succeeds has all of it."""
     with running(Weed) as server:
