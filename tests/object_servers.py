@@ -23,6 +23,7 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from vedette.model.errors import VedetteError
 from vedette.objects.bucket import Bucket
 from vedette.objects.remote import RemoteObjects
 
@@ -175,6 +176,19 @@ def remote(
     """A store at a place of a server, with the small packs of the contract's tests."""
     bucket = Bucket(place, server.environ, patience=5.0)
     return RemoteObjects(bucket, folder, packed_limit=1000, pack_size=4000, cache_size=cache_size)
+
+
+def at(endpoint: str, server: ObjectServer, place: str, **more: float) -> Bucket:
+    """The place of a server, through another address."""
+    return Bucket(place, {**server.environ, "AWS_ENDPOINT_URL": endpoint}, **more)
+
+
+def one_line(error: VedetteError) -> str:
+    """The message of an error, which is one line and gives no key away."""
+    text = error.message
+    assert "\n" not in text and len(text) < 300
+    assert SECRET not in text and KEY not in text and "Signature=" not in text
+    return text
 
 
 @contextmanager

@@ -13,22 +13,13 @@ from pathlib import Path
 import httpx2
 import pytest
 from tests.object_proxy import before
-from tests.object_servers import KEY, SECRET, ObjectServer, Weed, remote, running
+from tests.object_servers import ObjectServer, Weed, at, one_line, remote, running
 
-from vedette.model.errors import Conflict, Corrupt, Invalid, NoSpace, Unavailable, VedetteError
+from vedette.model.errors import Corrupt, NoSpace, Unavailable
 from vedette.model.ids import object_id
-from vedette.objects import check
 from vedette.objects.bucket import SINGLE_LIMIT, Bucket, Taken
 from vedette.objects.remote import RemoteObjects, pack_number
 from vedette.objects.store import Held, Place
-
-
-def one_line(error: VedetteError) -> str:
-    """The message of an error, which is one line and gives no key away."""
-    text = error.message
-    assert "\n" not in text and len(text) < 300
-    assert SECRET not in text and KEY not in text and "Signature=" not in text
-    return text
 
 
 @pytest.fixture
@@ -36,11 +27,6 @@ def store(tmp_path: Path, weed: ObjectServer) -> Iterator[RemoteObjects]:
     made = remote(weed, weed.place(), tmp_path)
     yield made
     made.close()
-
-
-def at(endpoint: str, server: ObjectServer, place: str, **more: float) -> Bucket:
-    """The place of a server, through another address."""
-    return Bucket(place, {**server.environ, "AWS_ENDPOINT_URL": endpoint}, **more)
 
 
 def test_a_thousand_small_files_are_one_put(tmp_path: Path, weed: ObjectServer) -> None:
@@ -308,82 +294,6 @@ def test_a_worker_gets_and_puts_objects_by_itself(store: RemoteObjects) -> None:
     assert store.arrived(object_id(made), 7000)
     assert store.read(object_id(made), 7000, Place()) == made
     assert store.accept(object_id(made), 6 * 1024**3) is None
-
-
-def test_an_honest_store_is_accepted_and_is_clean_afterwards(weed: ObjectServer) -> None:
-    bucket = Bucket(weed.place(), weed.environ)
-    check.check(bucket)
-    assert list(bucket.items("check")) == []
-
-
-def test_a_store_that_ignores_conditions_is_refused(rclone: ObjectServer) -> None:
-    bucket = Bucket(rclone.place(), rclone.environ, patience=2.0)
-    with pytest.raises(Invalid) as caught:
-        check.check(bucket)
-    assert "it ignores If-None-Match" in one_line(caught.value)
-    assert list(bucket.items("check")) == []
-
-
-def test_what_is_wrong_with_a_bucket_is_one_line_each(weed: ObjectServer) -> None:
-    faults = {
-        "there is no bucket nobody-made": Bucket("s3://nobody-made/x", weed.environ),
-        "refused (SignatureDoesNotMatch)": Bucket(
-            weed.place(), {**weed.environ, "AWS_SECRET_ACCESS_KEY": "wrong"}
-        ),
-        "refused (InvalidAccessKeyId)": Bucket(
-            weed.place(), {**weed.environ, "AWS_ACCESS_KEY_ID": "wrong"}
-        ),
-        "no answer": at("http://127.0.0.1:9", weed, weed.place(), patience=0.2),
-    }
-    for said, bucket in faults.items():
-        with pytest.raises(Unavailable) as caught:
-            check.check(bucket)
-        assert said in one_line(caught.value)
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["s3:/bucket", "s3://", "s3://B", "http://bucket/x", "s3://ok-1/../x", "s3://ok-1/a?b"],
-)
-def test_an_address_that_makes_no_sense_is_refused(address: str, weed: ObjectServer) -> None:
-    with pytest.raises(Invalid, match="use s3://BUCKET/PREFIX"):
-        Bucket(address, weed.environ)
-
-
-def test_an_endpoint_needs_a_key_and_a_scheme() -> None:
-    with pytest.raises(Invalid, match="set AWS_ACCESS_KEY_ID"):
-        Bucket("s3://bucket/x", {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
-    with pytest.raises(Invalid, match="use http://HOST:PORT"):
-        Bucket("s3://bucket/x", {"AWS_ENDPOINT_URL": "127.0.0.1:9", "AWS_ACCESS_KEY_ID": "k"})
-
-
-def test_a_place_belongs_to_one_installation(weed: ObjectServer) -> None:
-    bucket = Bucket(weed.place(), weed.environ)
-    with pytest.raises(Conflict, match="does not hold the objects of this data"):
-        check.claim(bucket, "a" * 32, new=False)
-    check.claim(bucket, "a" * 32, new=True)
-    check.claim(bucket, "a" * 32, new=False)
-    with pytest.raises(Conflict, match="another installation"):
-        check.claim(bucket, "b" * 32, new=True)
-
-
-def test_of_many_who_create_one_key_at_once_one_succeeds(weed: ObjectServer) -> None:
-    bucket = Bucket(weed.place(), weed.environ)
-    won: list[int] = []
-
-    def create(n: int) -> None:
-        try:
-            bucket.create("race", b"%d" % n)
-            won.append(n)
-        except Taken:
-            pass
-
-    threads = [threading.Thread(target=create, args=(n,)) for n in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(won) == 1 and bucket.read("race", 0, 10) == b"%d" % won[0]
 
 
 def test_held_says_what_and_when_and_passes_over_what_is_not_ours(

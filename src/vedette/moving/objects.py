@@ -51,6 +51,7 @@ def rename(rows: MetadataStore, places: Places, settings: dict[str, str]) -> Non
                 "object_moved",
                 [{"id": name, "pack": place.pack, "place": place.offset} for name, place in page],
             )
+        tx.run("packs_forget")
         for name, value in settings.items():
             tx.run("setting_put", name=name, value=value)
 

@@ -51,6 +51,8 @@ def copy(
         with target.write() as tx:
             for name, value in settings.items():
                 tx.run("setting_put", name=name, value=value)
+            if places is not None:
+                tx.run("packs_forget")
             tx.run("setting_remove", name=MOVING)
         return rows.counts()
     finally:

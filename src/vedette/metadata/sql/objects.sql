@@ -18,3 +18,7 @@ SELECT id, size, pack, place FROM object WHERE data IS NULL ORDER BY pack, place
 -- name: object_moved
 -- description: An object's bytes lie somewhere else now.
 UPDATE object SET pack = :pack, place = :place WHERE id = :id AND data IS NULL;
+
+-- name: packs_forget
+-- description: Forgets what is known of dead bytes: the packs are in a store that was left.
+DELETE FROM pack;
