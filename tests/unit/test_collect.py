@@ -3,64 +3,28 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.keeping import age, clock, faults, held, known, until_nothing_is_left, upkeep
 from tests.rig import Rig, pfs, rig
 
 from vedette.model.files import Write
 from vedette.model.ids import object_id
-from vedette.model.keeping import Collected, Fault
+from vedette.model.keeping import Collected
 from vedette.scheduling.leasing import LEASE
-from vedette.scheduling.upkeep import GRACE, Upkeep
+from vedette.scheduling.upkeep import GRACE
 from vedette.versioning import collect, commits, contents, repos
-from vedette.versioning.check import Check
 from vedette.versioning.collect import Policy
 
 SIZES = {"inline": 100, "packed": 40_000, "alone": 1_500_000}
-NOW = Policy(grace=0, worth=0.0)
-
-
-def clock() -> int:
-    return time.time_ns() // 1000
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Rig]:
     with rig(tmp_path) as found:
         yield found
-
-
-def upkeep(made: Rig, policy: Policy = NOW) -> Upkeep:
-    return Upkeep(made.loop, clock, policy)
-
-
-def faults(made: Rig, deep: bool = True) -> list[Fault]:
-    return list(Check(made.store, made.objects, deep, clock()).faults())
-
-
-def held(made: Rig) -> int:
-    return sum(each.size for each in made.objects.held())
-
-
-def known(made: Rig, data: bytes) -> bool:
-    with made.store.read() as rows:
-        return rows.one("object_size", id=object_id(data)) is not None
-
-
-def age(made: Rig, data: bytes) -> None:
-    """Make an object's file as old as can be."""
-    name = object_id(data).hex()
-    os.utime(made.folder / "objects" / name[:2] / name[2:], ns=(0, 0))
-
-
-def until_nothing_is_left(made: Rig) -> Collected:
-    """Packs go in the run after the one that emptied them."""
-    total = upkeep(made).collect()
-    upkeep(made).collect()
-    return total
 
 
 @pytest.mark.parametrize("kind", SIZES)

@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "create-repo": ("repos:create_repo", "Create a repo"),
     "list-repo": ("repos:list_repo", "List all repos"),
     "inspect-repo": ("repos:inspect_repo", "Show one repo"),
+    "update-repo": ("keeping:update_repo", "Say how long a repo keeps the bytes of its files"),
     "delete-repo": ("repos:delete_repo", "Delete a repo with its history"),
     "create-branch": ("repos:create_branch", "Create a branch, or move it to another commit"),
     "list-branch": ("repos:list_branch", "List the branches of a repo"),

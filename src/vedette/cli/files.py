@@ -98,12 +98,26 @@ async def inspect_file(client: Client, where: tuple[str, ...], raw: bool) -> Non
 @click.command("delete-file")
 @click.argument("where", nargs=-1, metavar="REPO BRANCH PATH | REPO@BRANCH:PATH")
 @click.option("-r", "--recursive", is_flag=True, help="Accepted: a directory goes whole anyway.")
+@click.option("--for-good", is_flag=True, help="Delete its bytes in all commits of the repo.")
+@click.option("--reason", default="", help="Why it is deleted for good; kept, and shown.")
 @connected
-async def delete_file(client: Client, where: tuple[str, ...], recursive: bool) -> None:
-    """Remove a file, or a directory with all below it. Older commits keep it."""
+async def delete_file(
+    client: Client, where: tuple[str, ...], recursive: bool, for_good: bool, reason: str
+) -> None:
+    """Remove a file, or a directory with all below it. Older commits keep it.
+
+    --for-good is something else: no commit is made, and every version of the file in any commit
+    and branch of the repo loses its bytes. Path, size, hash and history stay, with the reason.
+    """
     repo, branch, path = place(where)
     if path is None:
         raise Invalid("name the PATH to remove")
+    if for_good:
+        done = await client.delete_for_good(repo, path, reason)
+        print(f"{done.files} versions of files are deleted for good")
+        return
+    if reason:
+        raise Invalid("--reason goes with --for-good")
     await client.delete_file(repo, branch, path)
 
 

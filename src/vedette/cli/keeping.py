@@ -9,7 +9,8 @@ import click
 from vedette.cli import shown
 from vedette.cli.session import connected, raw_option
 from vedette.client import Client
-from vedette.model.errors import Corrupt
+from vedette.model.errors import Corrupt, Invalid
+from vedette.model.spec_words import duration
 
 
 @click.command("garbage-collect")
@@ -50,3 +51,35 @@ async def fsck(client: Client, deep: bool, raw: bool) -> int:
             size, how = shown.size(seen.size), "read and hashed" if deep else "looked for"
             print(f"{seen.objects} objects ({size}) {how}, {seen.files} files: {faults} faults")
     return Corrupt.exit_code if faults else 0
+
+
+@click.command("update-repo")
+@click.argument("repo")
+@click.option("--retain", "rule", required=True, metavar="RULE",
+              help="What is kept: 30d, 12h, last:10, 30d,last:10, or all.")  # fmt: skip
+@connected
+async def update_repo(client: Client, repo: str, rule: str) -> None:
+    """Say how long a repo keeps the bytes of what its commits wrote.
+
+    Older files stay with path, size, hash and history, but can be read no more. For ever.
+    """
+    age, last = read_rule(rule)
+    await client.put_retain(repo, age=age, last=last)
+
+
+def read_rule(text: str) -> tuple[float | None, int | None]:
+    """Seconds and number of commits of a rule as it is typed; None, None for `all`."""
+    age: float | None = None
+    last: int | None = None
+    for word in [] if text == "all" else text.split(","):
+        name, colon, value = word.strip().partition(":")
+        found = duration(word.strip())
+        if colon and name == "last" and value.isascii() and value.isdigit() and last is None:
+            last = int(value)
+        elif word.strip().endswith("d") and word.strip()[:-1].isdigit() and age is None:
+            age = int(word.strip()[:-1]) * 86_400.0
+        elif found is not None and age is None:
+            age = found
+        else:
+            raise Invalid(f"--retain {text!r}: write 30d, 12h, last:10, 30d,last:10, or all")
+    return age, last

@@ -28,3 +28,19 @@ class KeepCalls:
         async with self.transport.stream(at.FSCK, {}, {"deep": deep}) as chunks:
             async for line in lines(chunks):
                 yield _line.decode(line)
+
+    async def get_retain(self, repo: str) -> keeping.Rule:
+        """How long a repo keeps bytes."""
+        return await self.transport.call(at.GET_RETAIN, {"repo": repo})
+
+    async def put_retain(
+        self, repo: str, *, age: float | None = None, last: int | None = None
+    ) -> keeping.Rule:
+        """Say how long a repo keeps bytes: younger than `age` seconds, of the `last` commits."""
+        rule = keeping.Rule(age=age, last=last)
+        return await self.transport.call(at.PUT_RETAIN, {"repo": repo}, None, rule)
+
+    async def delete_for_good(self, repo: str, path: str, reason: str = "") -> keeping.Deleted:
+        """Delete the bytes at or below a path for good, in all commits of a repo (ENGINE K1)."""
+        body = keeping.Deletion(path=path, reason=reason)
+        return await self.transport.call(at.DELETE_FOR_GOOD, {"repo": repo}, None, body)

@@ -31,6 +31,20 @@ FSCK = Endpoint(
     media="application/x-ndjson",
 )  # fmt: skip
 
+GET_RETAIN = Endpoint(
+    name="get_retain", method="GET", path="/v1/repos/{repo}/retain", answer=keeping.Rule,
+    summary="How long a repo keeps the bytes of its files",
+)  # fmt: skip
+PUT_RETAIN = Endpoint(
+    name="put_retain", method="PUT", path="/v1/repos/{repo}/retain", body=keeping.Rule,
+    answer=keeping.Rule, summary="Say how long a repo keeps the bytes of its files",
+)  # fmt: skip
+DELETE_FOR_GOOD = Endpoint(
+    name="delete_for_good", method="POST", path="/v1/repos/{repo}/tombstones",
+    body=keeping.Deletion, answer=keeping.Deleted,
+    summary="Delete the bytes at a path for good, in all commits; the rest of the files stays",
+)  # fmt: skip
+
 KEEP_ENDPOINTS: tuple[Endpoint[Any], ...] = tuple(
     value for value in list(globals().values()) if isinstance(value, Endpoint)
 )

@@ -56,6 +56,7 @@ class FileInfo(Struct, frozen=True, kw_only=True):
     """A file or directory in a commit; `object` is hex, empty for a directory.
 
     A directory's `size` is that of its files. `commit` is the id of the commit that wrote it.
+    `gone` is when its bytes were deleted for good, if they were (ENGINE K1).
     """
 
     repo: str
@@ -65,6 +66,7 @@ class FileInfo(Struct, frozen=True, kw_only=True):
     object: str = ""
     commit: str = ""
     datum: str = ""
+    gone: datetime | None = None
 
 
 class FileChange(Struct, frozen=True, kw_only=True):

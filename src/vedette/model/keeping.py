@@ -39,3 +39,26 @@ class CheckLine(Struct, frozen=True, kw_only=True):
 
     fault: Fault | None = None
     checked: Checked | None = None
+
+
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a repo keeps: bytes younger than `age` seconds, and those of its newest `last` commits.
+
+    What either keeps stays. None for both: everything is kept.
+    """
+
+    age: float | None = None
+    last: int | None = None
+
+
+class Deletion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A path whose files are to be deleted for good, in all commits; why is kept with them."""
+
+    path: str
+    reason: str = ""
+
+
+class Deleted(Struct, frozen=True, kw_only=True):
+    """How many versions of files were deleted for good."""
+
+    files: int

@@ -97,6 +97,8 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
     on_datum_failure: Literal["job", "datum"] = "job"
     compat: Literal["", "1.x"] = ""
     network: bool = False
+    retain_age: float | None = None
+    retain_last: int | None = None
     limits: Limits = Limits()
     datum_set: DatumSet | None = None
     service: Service | None = None

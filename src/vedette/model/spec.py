@@ -106,6 +106,9 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
     for key in ("datum_timeout", "job_timeout"):
         if key in words and words[key] <= 0:
             reading.fault(key, "a time of more than 0 is needed; leave it out for no limit")
+    for key, value in words.get("retain", {}).items():
+        if value <= 0:
+            reading.fault(f"retain.{key}", "more than 0 is needed; leave it out to keep everything")
     branch = words.get("output_branch") or "master"
     _check_name(reading, branch, "branch", "output_branch")
     code_change = _code_change(reading, words.get("reprocess"))
@@ -128,6 +131,8 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
         on_datum_failure=words.get("on_datum_failure", "job"),
         compat="1.x" if words.get("compat") == "1.x" else "",
         network=words.get("network", False),
+        retain_age=words.get("retain", {}).get("age"),
+        retain_last=words.get("retain", {}).get("last"),
         limits=limits(words),
         datum_set=datum_set(words),
         service=service,

@@ -120,7 +120,7 @@ SHAPES: dict[str, Shape] = {
             "text", "datum: a failed datum fails itself only", choices=("job", "datum")
         ),
         "network": Field("flag", "User code may use the network"),
-        "retain": Field("object", "How long outputs are kept", "retain", later="retain comes"),
+        "retain": Field("object", "How long the bytes of outputs are kept", "retain"),
     },
     "pipeline": {
         "name": Field("text", "The pipeline's and its output repo's name"),
@@ -253,8 +253,8 @@ SHAPES: dict[str, Shape] = {
     },
     "hashtree_spec": {"constant": Field("count", "1.x: pieces")},
     "retain": {
-        "age": Field("duration", "Keep what is younger"),
-        "last": Field("count", "Keep this many commits"),
+        "age": Field("duration", "Keep what was written later than so long ago"),
+        "last": Field("count", "Keep what the newest so many commits wrote"),
     },
 }  # fmt: skip
 

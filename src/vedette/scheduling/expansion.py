@@ -236,10 +236,31 @@ def _need(
     if row is not None and _stays_failed(round, job, row):
         effects.settle(round, job, ident, Effect(row[0], order, "failed"))
         return
+    if _cannot_run(round, job, ident, combination, order):
+        return
     datum = _new_datum(round, job, ident, key, combination, prior)
     if row is not None:
         datum.num, datum.fresh = row[0], False
     enqueue(round, job, datum, order)
+
+
+def _cannot_run(round: Round, job: Job, ident: bytes, combination: Combination, order: str) -> bool:
+    """Whether an input was deleted for good (K1): then what the identity had made stays as it is.
+
+    One that had made nothing is no datum any more.
+    """
+    rows = round.rows
+    names = [i.object for i in combination if not job.pipeline.leaves[i.leaf].reference]
+    if all(name is None or contents.kept(rows, name) for name in names):
+        return False
+    present = rows.one("member", pipeline=job.pipeline.id, ident=ident)
+    row = None if present is None else rows.one("datum_by_num", num=present[0])
+    if row is None or row[6] is None:
+        job.change -= 1
+        return True
+    outputs = () if job.spilled else _results.decode(row[6])
+    effects.settle(round, job, ident, Effect(row[0], order, "cached", outputs))
+    return True
 
 
 def _stays_failed(round: Round, job: Job, row: tuple[object, ...]) -> bool:

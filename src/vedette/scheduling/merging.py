@@ -17,7 +17,7 @@ from vedette.model.errors import PathConflict
 from vedette.model.ids import ObjectId
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Effect, Job, Pipeline
-from vedette.versioning import contents
+from vedette.versioning import contents, retention
 from vedette.versioning.edits import Edit
 
 
@@ -39,6 +39,7 @@ class Merge:
         self._pipeline: Pipeline = job.pipeline
         self._edit = edit
         self._policy = job.pipeline.spec.output_conflict
+        self._tombstones = retention.any_tombstones(round.rows)
         self._shared: set[str] = set()
         self._going: set[str] = set()
         self._removed: set[int] = set()
@@ -101,6 +102,7 @@ class Merge:
         for path, name, size, new in free:
             put = self._edit.add if new else self._edit.put
             put(path, ObjectId(name), size, effect.datum)
+            self._bury(path, name)
             self._going.discard(path)
 
     def _check(self, effect: Effect, free: list[tuple[str, bytes, int, bool]]) -> None:
@@ -128,6 +130,11 @@ class Merge:
                 "add_part", pipeline=self._pipeline.id, path=path, datum=datum,
                 ord=self._order(datum), object=name, size=size,
             )  # fmt: skip
+
+    def _bury(self, path: str, name: bytes) -> None:
+        """A result that is taken again may name bytes that were deleted for good (K1)."""
+        if self._tombstones:
+            retention.bury_again(self._round.tx, self._edit.line, path, ObjectId(name))
 
     def _drop_part(self, path: str, datum: int) -> None:
         dropped = self._rows.all("drop_part", pipeline=self._pipeline.id, path=path, datum=datum)
@@ -160,6 +167,7 @@ class Merge:
         if len(parts) == 1:
             datum, _order, name, size = parts[0]
             self._edit.put(path, name, size, datum)
+            self._bury(path, name)
             self._drop_part(path, datum)
             return
         found = [
@@ -170,6 +178,7 @@ class Merge:
         if isinstance(decision, merge.One):
             winner = decision.winner
             self._edit.put(path, winner.object, winner.size, int(winner.datum))  # type: ignore[arg-type]
+            self._bury(path, winner.object)
             if self._policy in ("first", "last"):
                 self.warnings.append(
                     f"{path} was written by {len(parts)} datums: the {self._policy} one is kept"

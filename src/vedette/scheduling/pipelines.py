@@ -12,12 +12,13 @@ from vedette.decide import order
 from vedette.metadata.store import Row, Rows
 from vedette.model.errors import Conflict, InvalidSpec, NotFound
 from vedette.model.inputs import Cron, Cross, Group, Input, Join, Pfs, leaves
+from vedette.model.keeping import Rule
 from vedette.model.paths import check_name
 from vedette.model.pipeline import JobSummary, PipelineInfo, PipelineSpec
 from vedette.model.spec import parse_spec, unsupported
 from vedette.scheduling import clocks
 from vedette.scheduling.intents import PipelineChanged, PipelineDeleted, RepoDeleted, intend
-from vedette.versioning import branches, drafts, repos
+from vedette.versioning import branches, drafts, repos, retention
 from vedette.versioning.times import moment
 from vedette.versioning.transaction import Transaction
 
@@ -77,6 +78,7 @@ def create(
     tx.rows.run("add_pipeline_version", pipeline=pipeline, version=version, document=encoded,
                 salt=salt, created=tx.now)  # fmt: skip
     clocks.keep(tx, pipeline, spec)
+    _retain(tx, spec)
     _follow(tx, spec)
     intend(tx, PipelineChanged(spec.name, _history(tx.rows, spec, since)))
     return inspect(tx.rows, spec.name)
@@ -94,6 +96,12 @@ def _history(rows: Rows, spec: PipelineSpec, since: str) -> tuple[int, ...]:
     raise NotFound(
         f"no input of pipeline {spec.name} has a commit {since}: list-commit shows those there are"
     )
+
+
+def _retain(tx: Transaction, spec: PipelineSpec) -> None:
+    """How long the pipeline's repo keeps bytes (ENGINE K1)."""
+    rule = Rule(age=spec.retain_age, last=spec.retain_last)
+    retention.follow_spec(tx, repos.get(tx.rows, spec.name).id, rule)
 
 
 def _follow(tx: Transaction, spec: PipelineSpec) -> None:

@@ -73,7 +73,8 @@ def _files(round: Round, commit: CommitRow, path: str) -> tuple[TaskFile, ...]:
     after = ""
     while True:
         page = files.walk(round.rows, commit, path, after=after, limit=_PAGE)
-        found += [TaskFile(file.path, file.object, file.size) for file in page]
+        # What was deleted for good (K1) is not there for user code: it has no bytes.
+        found += [TaskFile(f.path, f.object, f.size) for f in page if f.gone is None]
         if len(page) < _PAGE:
             break
         after = page[-1].path

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
 from vedette.model.errors import Unavailable, VedetteError
 from vedette.model.keeping import Collected
+from vedette.scheduling import history
+from vedette.scheduling.history import Keep
 from vedette.scheduling.loop import Loop
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Memory
-from vedette.versioning import collect
+from vedette.versioning import collect, retention
 from vedette.versioning.collect import Policy, Taken
 from vedette.versioning.transaction import Transaction
 
@@ -26,6 +29,8 @@ GRACE = 60.0
 """Seconds that garbage is kept. More than three leases, which are 10 s each (ENGINE C2, K3)."""
 PERIOD = 15.0
 """Seconds between two looks."""
+RESULTS_PERIOD = 3_600_000_000
+"""Microseconds between two looks for old results."""
 BUSY_LIMIT = 200_000
 """Waiting datums above which collecting waits until there are fewer."""
 
@@ -36,12 +41,19 @@ class Upkeep:
     """Collects garbage every now and then. `clock` gives microseconds since 1970 UTC."""
 
     def __init__(
-        self, loop: Loop, clock: Callable[[], int], policy: Policy, period: float = PERIOD
+        self,
+        loop: Loop,
+        clock: Callable[[], int],
+        policy: Policy,
+        period: float = PERIOD,
+        keep: Keep | None = None,
     ) -> None:
         self._loop = loop
         self._clock = clock
         self._policy = policy
         self._period = period
+        self._keep = keep or Keep()
+        self._next_results = 0
         self._stopping = threading.Event()
         self._turn = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
@@ -64,6 +76,7 @@ class Upkeep:
                 self._look_at_everything()
             objects = size = 0
             before = self.young()
+            self._forget()
             while not self._stopping.is_set():
                 taken = self._page(before)
                 if taken is None:
@@ -79,6 +92,35 @@ class Upkeep:
     def young(self) -> int:
         """What changed since then (microseconds) may still be on its way to be named."""
         return self._clock() - self._policy.grace
+
+    def _forget(self) -> None:
+        """Delete for good what repos keep no longer, and old jobs and results, in small steps."""
+        with self._loop.store.read() as rows:
+            due = retention.due(rows, self._clock())
+        for repo, reason in due:
+            tombstone = self._write(partial(retention.entomb, reason=reason))
+            while not self._stopping.is_set():
+                if not self._write(partial(retention.expire, repo=repo, tombstone=tombstone)):
+                    break
+        while not self._stopping.is_set():
+            if not self._write(partial(history.forget_jobs, keep=self._keep)):
+                break
+        if self._clock() < self._next_results:
+            return
+        self._next_results = self._clock() + RESULTS_PERIOD
+        after: int | None = 0
+        while after is not None and not self._stopping.is_set():
+            after = self._write(partial(history.forget_results, keep=self._keep, after=after))
+
+    def delete(self, repo: str, path: str, reason: str) -> int:
+        """Delete all versions of the files at or below a path for good; how many there were."""
+        tombstone = self._write(partial(retention.entomb, reason=reason))
+        count = 0
+        while gone := self._write(
+            partial(retention.delete, repo=repo, path=path, tombstone=tombstone)
+        ):
+            count += gone
+        return count
 
     def _run(self) -> None:
         while not self._stopping.wait(self._period):

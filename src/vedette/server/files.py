@@ -14,7 +14,7 @@ from vedette.model.ids import ObjectId, object_hasher
 from vedette.model.paths import clean
 from vedette.server.call import Call, Content
 from vedette.server.site import Site
-from vedette.versioning import commits, contents, files
+from vedette.versioning import commits, contents, files, retention
 
 T = TypeVar("T")
 _HERE = 256 << 10
@@ -39,6 +39,7 @@ async def get_file(site: Site, call: Call) -> Content:
             there = files.exists_below(rows, commit, path)
             hint = "is a directory: get it with -r" if there else "is not there"
             raise NotFound(f"{repo}@{call.params['ref']}:{path} {hint}", repo=repo, path=path)
+        retention.refuse_gone(rows, repo, found)
         data = None
         if found.size <= _HERE and call.etag != found.object.hex():
             data = contents.read(rows, site.objects, found.object)
@@ -147,6 +148,8 @@ def _tar(site: Site, commit: commits.CommitRow, path: str) -> Iterator[bytes]:
         with site.read() as rows:
             page = files.walk(rows, commit, path, after, _PAGE)
         for file in page:
+            if file.gone is not None:
+                continue  # deleted for good: it has no bytes to send
             info = tarfile.TarInfo(file.path.lstrip("/"))
             info.size = file.size
             held.append(info.tobuf(tarfile.PAX_FORMAT))

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 
 import msgspec
 
-from vedette.model.errors import Unavailable
-from vedette.model.keeping import CheckLine, Collected
+from vedette.model.errors import NotFound, TooLarge, Unavailable
+from vedette.model.keeping import CheckLine, Collected, Deleted, Rule
+from vedette.model.paths import clean
 from vedette.scheduling.upkeep import Upkeep
 from vedette.server.call import Call, Content
 from vedette.server.files import in_thread
 from vedette.server.site import Site
+from vedette.versioning import repos, retention
 from vedette.versioning.check import Check
+from vedette.versioning.transaction import Transaction
 
+_REASON = 500
 _encode = msgspec.json.Encoder().encode
 
 
@@ -33,6 +37,38 @@ async def fsck(site: Site, call: Call) -> Content:
     """Whether all is there that should be, and nothing else."""
     check = Check(site.store, site.objects, call.query.deep, _upkeep(site).young())
     return Content(chunks=in_thread(_lines(check)), media="application/x-ndjson")
+
+
+async def get_retain(site: Site, call: Call) -> Rule:
+    """How long a repo keeps bytes."""
+    with site.read() as rows:
+        return retention.rule_of(rows, repos.get(rows, call.params["repo"]).id)
+
+
+async def put_retain(site: Site, call: Call) -> Rule:
+    """Say how long a repo keeps bytes."""
+    rule: Rule = call.body
+
+    def work(tx: Transaction) -> Rule:
+        repo = repos.get(tx.rows, call.params["repo"]).id
+        retention.set_rule(tx, repo, rule)
+        return retention.rule_of(tx.rows, repo)
+
+    return await site.write(work)
+
+
+async def delete_for_good(site: Site, call: Call) -> Deleted:
+    """Delete the bytes at a path for good (ENGINE K1)."""
+    repo, asked = call.params["repo"], call.body
+    path, reason = clean(asked.path), asked.reason or "deleted by hand"
+    if len(reason) > _REASON:
+        raise TooLarge(f"a reason of {len(reason)} characters: at most {_REASON}")
+    with site.read() as rows:
+        repos.get(rows, repo)
+    count = await asyncio.to_thread(_upkeep(site).delete, repo, path, reason)
+    if not count:
+        raise NotFound(f"no file at or below {path} in any commit of {repo} has bytes", repo=repo)
+    return Deleted(files=count)
 
 
 def _lines(check: Check) -> Iterator[bytes]:

@@ -105,11 +105,14 @@ def missing(rows: Rows, name: ObjectId) -> VedetteError:
     )
 
 
+def kept(rows: Rows, name: bytes) -> bool:
+    """Whether the bytes of an object are kept."""
+    return rows.one("object_size", id=name) is not None
+
+
 def there(rows: Rows, name: bytes) -> bool:
     """Whether an object's bytes are kept, or were deleted for good on purpose."""
-    if rows.one("object_size", id=name) is not None:
-        return True
-    return rows.one("object_tombstone", id=name) is not None
+    return kept(rows, name) or rows.one("object_tombstone", id=name) is not None
 
 
 def read(

@@ -8,6 +8,7 @@ its name ended in a slash.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from vedette.metadata.store import Rows
 from vedette.model.errors import Conflict, NotFound
@@ -17,6 +18,7 @@ from vedette.model.paths import below, clean, parents
 from vedette.versioning import repos
 from vedette.versioning.refs import CommitRow
 from vedette.versioning.stretches import Chain, FileRow, anything, chain, lookup, span
+from vedette.versioning.times import moment
 
 __all__ = [
     "FileRow",
@@ -220,6 +222,7 @@ class _View:
             object=row.object.hex(),
             commit=self._origin(row.line, row.from_seq),
             datum=self._datum(row.datum),
+            gone=self._gone(row.gone),
         )
 
     def directory(self, path: str) -> FileInfo:
@@ -252,6 +255,12 @@ class _View:
             found = self.rows.one("file_origin", line=line, seq=seq)
             self._commits[key] = "" if found is None else found[0]
         return self._commits[key]
+
+    def _gone(self, tombstone: int | None) -> datetime | None:
+        if tombstone is None:
+            return None
+        found = self.rows.one("tombstone_get", id=tombstone)
+        return moment(found[0] if found else 0)
 
     def _datum(self, num: int | None) -> str:
         if num is None:

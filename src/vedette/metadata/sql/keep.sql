@@ -168,3 +168,114 @@ SELECT 1 FROM garbage WHERE object = :id;
 -- name: object_data
 -- description: The bytes of an object that lie in its row.
 SELECT data FROM object WHERE id = :id;
+
+-- name: tombstone_add
+-- description: Files are deleted for good from now on, for this reason.
+INSERT INTO tombstone(at, reason) VALUES (:at, :reason);
+
+-- name: tombstone_get
+-- description: When and why files were deleted for good.
+SELECT at, reason FROM tombstone WHERE id = :id;
+
+-- name: retain_set
+-- description: How long a repo keeps bytes.
+INSERT INTO retain(repo, age, last, spec) VALUES (:repo, :age, :last, :spec)
+ON CONFLICT(repo) DO UPDATE SET age = excluded.age, last = excluded.last, spec = excluded.spec;
+
+-- name: retain_drop
+-- description: A repo keeps all bytes from now on.
+DELETE FROM retain WHERE repo = :repo;
+
+-- name: retain_get
+-- description: How long a repo keeps bytes.
+SELECT age, last, spec FROM retain WHERE repo = :repo;
+
+-- name: retain_all
+-- description: The repos that do not keep bytes for ever.
+SELECT k.repo, r.name, k.age, k.last FROM retain k JOIN repo r ON r.id = k.repo ORDER BY k.repo;
+
+-- name: retain_lines
+-- description: The lines of a repo, their newest places, and how far retention has come.
+SELECT l.id, l.head, coalesce(d.seq, 0) FROM line l LEFT JOIN retained d ON d.line = l.id
+WHERE l.repo = :repo ORDER BY l.id;
+
+-- name: retain_first_young
+-- description: The first place on a line, after one, that was finished at a time or later.
+SELECT seq FROM cmt WHERE line = :line AND seq > :after AND finished >= :cutoff ORDER BY seq LIMIT 1;
+
+-- name: retained_set
+-- description: How far retention has come on a line.
+INSERT INTO retained(line, seq) VALUES (:line, :seq)
+ON CONFLICT(line) DO UPDATE SET seq = excluded.seq;
+
+-- name: old_live
+-- description: A page of files, still there, that were written between two places of a line.
+SELECT path, from_seq, object FROM live WHERE line = :line AND from_seq > :after
+AND from_seq <= :until AND gone IS NULL AND object IS NOT NULL ORDER BY from_seq LIMIT :limit;
+
+-- name: old_past
+-- description: A page of former files that were written between two places of a line.
+SELECT path, from_seq, object FROM past WHERE line = :line AND from_seq > :after
+AND from_seq <= :until AND gone IS NULL AND object IS NOT NULL ORDER BY from_seq LIMIT :limit;
+
+-- name: versions_live
+-- description: A page of files at or below a path that are there for good so far.
+SELECT path, from_seq, object FROM live WHERE line = :line AND path >= :low AND path < :high
+AND gone IS NULL AND object IS NOT NULL ORDER BY path LIMIT :limit;
+
+-- name: versions_past
+-- description: A page of former files at or below a path that are there for good so far.
+SELECT path, from_seq, object FROM past WHERE line = :line AND path >= :low AND path < :high
+AND gone IS NULL AND object IS NOT NULL ORDER BY path LIMIT :limit;
+
+-- name: bury_live
+-- description: A file is deleted for good.
+UPDATE live SET gone = :gone WHERE line = :line AND path = :path AND from_seq = :seq;
+
+-- name: bury_past
+-- description: A former file is deleted for good.
+UPDATE past SET gone = :gone WHERE line = :line AND path = :path AND from_seq = :seq;
+
+-- name: bury_parts
+-- description: What datums wrote to a shared path is deleted for good.
+UPDATE part SET gone = :gone WHERE path = :path AND gone IS NULL
+AND pipeline IN (SELECT id FROM pipeline WHERE repo = :repo) RETURNING object;
+
+-- name: bury_again
+-- description: A file that a result brought back has no bytes any more.
+UPDATE live SET gone = :gone WHERE line = :line AND path = :path AND object = :object;
+
+-- name: old_jobs
+-- description: A page of jobs that ended long ago; not the newest good one of a pipeline.
+SELECT num FROM job WHERE finished < CASE state WHEN 'SUCCESS' THEN :good ELSE :bad END
+AND num <> coalesce((SELECT max(g.num) FROM job g WHERE g.pipeline = job.pipeline
+  AND g.state = 'SUCCESS'), 0)
+ORDER BY num LIMIT :limit;
+
+-- name: job_drop_logs
+-- description: Forgets a page of a job's log.
+DELETE FROM log WHERE num IN (SELECT num FROM log WHERE job = :job ORDER BY num LIMIT :limit);
+
+-- name: job_drop_datums
+-- description: Forgets a page of what a job did with datums.
+DELETE FROM job_datum WHERE job = :job AND datum IN (
+  SELECT datum FROM job_datum WHERE job = :job ORDER BY datum LIMIT :limit);
+
+-- name: job_drop
+-- description: Forgets a job.
+DELETE FROM job WHERE num = :job;
+
+-- name: old_datums
+-- description: A page of records of datums that belong to no pipeline's newest job.
+SELECT d.num, d.state, d.finished, d.result, p.id, m.datum FROM datum d
+LEFT JOIN pipeline p ON p.name = d.pipeline
+LEFT JOIN member m ON m.pipeline = p.id AND m.ident = d.ident
+WHERE d.num > :after ORDER BY d.num LIMIT :limit;
+
+-- name: datum_drop
+-- description: Forgets the record of a datum.
+DELETE FROM datum WHERE num = :num;
+
+-- name: datum_drop_logs
+-- description: Forgets a datum's log.
+DELETE FROM log WHERE datum = :num;

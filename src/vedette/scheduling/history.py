@@ -1,0 +1,56 @@
+"""Bounds the history of jobs and the cache of results: old ones go, page by page (ENGINE K1)."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from vedette.versioning.collect import outputs_of
+from vedette.versioning.transaction import Transaction
+
+_JOBS = 20
+_PAGE = 1000
+_DAY = 86_400_000_000
+
+
+class Keep(Struct, frozen=True, kw_only=True):
+    """For how many days ended jobs, their logs and results nobody needs are kept."""
+
+    jobs: float = 30.0
+    failed: float = 90.0
+
+
+def forget_jobs(tx: Transaction, keep: Keep) -> bool:
+    """Forget a page of jobs that ended long ago, with their logs; False when none is left.
+
+    The newest good job of each pipeline stays, for the next one is compared with it.
+    """
+    rows = tx.rows
+    good, bad = (tx.now - int(days * _DAY) for days in (keep.jobs, keep.failed))
+    found = rows.all("old_jobs", good=good, bad=bad, limit=_JOBS)
+    room = _PAGE
+    for (job,) in found:
+        for query in ("job_drop_logs", "job_drop_datums"):
+            while room > 0 and (gone := rows.run(query, job=job, limit=_PAGE)):
+                room -= gone
+        if room <= 0:
+            return True
+        rows.run("job_drop", job=job)
+    return bool(found)
+
+
+def forget_results(tx: Transaction, keep: Keep, after: int) -> int | None:
+    """Forget the results, in a page after a datum, that no pipeline's newest job has and that are
+    old; where to go on from, None at the end."""
+    rows = tx.rows
+    page = rows.all("old_datums", after=after, limit=_PAGE)
+    for number, state, finished, result, pipeline, member in page:
+        if state in ("queued", "leased") or finished is None or member == number:
+            continue
+        days = keep.jobs if state == "done" else keep.failed
+        if pipeline is not None and finished >= tx.now - int(days * _DAY):
+            continue
+        rows.run("datum_drop_logs", num=number)
+        rows.run("datum_drop", num=number)
+        if result is not None:
+            tx.suspect((output[1],) for output in outputs_of(result))
+    return page[-1][0] if len(page) == _PAGE else None
