@@ -21,19 +21,6 @@ ONLY_POSTGRES = {"given"}
 KINDS = {"INTEGER": "bigint", "TEXT": "text", "BLOB": "bytea", "REAL": "double precision"}
 
 
-def test_every_query_of_the_package_fits_the_schema(postgres: Postgres) -> None:
-    store = PostgresStore(postgres.database())
-    faults = []
-    for name, query in store._sql.items():
-        try:
-            store._writer.execute(f"PREPARE {name} AS {query.sql}".encode())
-        except psycopg.Error as error:
-            faults.append(f"{name}: {error}")
-    store.close()
-    assert faults == []
-    assert len(store._sql) > 100
-
-
 def test_both_engines_have_the_same_tables_columns_and_indices(
     postgres: Postgres, tmp_path: Path
 ) -> None:

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import sqlite3
 
+import psycopg
 import pytest
+from tests.postgres import Postgres
 
 from vedette.metadata.migrate import migrate, migrations, parse, statements
+from vedette.metadata.postgres import PostgresStore
 from vedette.metadata.queries import gather, queries
 from vedette.model.errors import Conflict, Invalid
 
@@ -45,6 +48,20 @@ def test_every_query_of_the_package_fits_the_schema() -> None:
     for query in named.values():
         connection.execute("EXPLAIN " + query.sql, _Anything())
     connection.close()
+
+
+def test_every_query_of_the_package_is_portable(postgres: Postgres) -> None:
+    """PostgreSQL takes the same text, or has its own in sql/postgres/."""
+    store = PostgresStore(postgres.database())
+    faults = []
+    for name, query in store._sql.items():
+        try:
+            store._writer.execute(f"PREPARE {name} AS {query.sql}".encode())
+        except psycopg.Error as error:
+            faults.append(f"{name}: {error}")
+    store.close()
+    assert faults == []
+    assert len(store._sql) > 100
 
 
 class _Anything(dict[str, object]):

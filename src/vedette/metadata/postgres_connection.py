@@ -33,7 +33,7 @@ class _Text(StrBinaryDumper):
 
 
 class _Whole(Loader):
-    """A sum of whole numbers, which PostgreSQL gives as a decimal."""
+    """A sum of whole numbers, which PostgreSQL gives as a decimal; or their mean."""
 
     format = Format.BINARY
 
@@ -41,8 +41,9 @@ class _Whole(Loader):
         super().__init__(oid, context)
         self._decimal = NumericBinaryLoader(oid, context)
 
-    def load(self, data: Any) -> int:
-        return int(self._decimal.load(data))
+    def load(self, data: Any) -> int | float:
+        found = self._decimal.load(data)
+        return int(found) if found == int(found) else float(found)
 
 
 class _Flag(BoolBinaryLoader):

@@ -38,7 +38,7 @@ SELECT document, salt FROM pipeline_version WHERE pipeline = :pipeline AND versi
 -- name: mean_seconds
 -- description: how long datums of a pipeline take, by some of those that it has
 SELECT avg(seconds) FROM (SELECT d.seconds AS seconds FROM member m JOIN datum d ON d.num = m.datum
-  WHERE m.pipeline = :pipeline AND d.state = 'done' LIMIT 200) AS some
+  WHERE m.pipeline = :pipeline AND d.state = 'done' LIMIT 200) AS newest
 
 -- name: pipeline_versions
 -- description: all versions of a pipeline, oldest first
