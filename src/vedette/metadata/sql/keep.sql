@@ -247,7 +247,8 @@ UPDATE live SET gone = :gone WHERE line = :line AND path = :path AND object = :o
 
 -- name: old_jobs
 -- description: A page of jobs that ended long ago; not the newest good one of a pipeline.
-SELECT num FROM job WHERE finished < CASE state WHEN 'SUCCESS' THEN :good ELSE :bad END
+SELECT num FROM job
+WHERE ((state = 'SUCCESS' AND finished < :good) OR (state <> 'SUCCESS' AND finished < :bad))
 AND num <> coalesce((SELECT max(g.num) FROM job g WHERE g.pipeline = job.pipeline
   AND g.state = 'SUCCESS'), 0)
 ORDER BY num LIMIT :limit;
