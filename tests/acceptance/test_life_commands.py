@@ -161,6 +161,26 @@ def test_u5_rerun_says_what_it_will_do(run: Run) -> None:
     assert run("rerun-pipeline", "one", "--all", "--failed", code=2).err.startswith("vedette: use")
 
 
+def test_s5_history_is_run_again_into_a_branch_that_the_live_one_moves_to(run: Run) -> None:
+    run("create-repo", "images")
+    create(run, spec("one", pfs("images")))
+    run("put-file", "images@master:/a", "-f", "-", stdin=b"x")
+    run("wait", "--idle")
+    told = run("rerun-pipeline", "one", "--all", "--branch", "try").err
+    assert told.endswith("into branch try; live work does not wait\n")
+    run("wait", "--idle")
+    live = run("inspect-commit", "one@master", "--raw").objects()[0]["id"]
+    assert run("get-file", "one@try:/a").out == "x"
+    beside = run("inspect-commit", "one@try", "--raw").objects()[0]["id"]
+    assert beside != live
+    run("create-branch", "one@master", "--head", "try")
+    run("put-file", "images@master:/b", "-f", "-", stdin=b"y")
+    run("wait", "--idle")
+    assert run("inspect-commit", "one@master^", "--raw").objects()[0]["id"] == beside
+    assert run("list-job", "-p", "one", "--raw").objects()[0]["skipped"] == 1
+    assert "branch goes with all" in run("rerun-pipeline", "one", "--branch", "x", code=2).err
+
+
 def test_d6_run_cron_ticks(run: Run) -> None:
     create(run, spec("clock", {"cron": {"name": "tick", "spec": "CRON_TZ=Asia/Tokyo @yearly"}}))
     told = run("run-cron", "clock").out

@@ -250,7 +250,9 @@ def test_t6_a_branch_that_follows_by_the_clock_moves_at_its_times(engine: Rig) -
     names = [engine.put("images", {f"/{n}": b"x"}) for n in range(6)]
     engine.wait_for(lambda: engine.heads("slow")[:1] == names[-1:])
     engine.settle()
-    assert len(engine.jobs("slow")) == 2
+    read = [job.inputs[0].commit for job in reversed(engine.jobs("slow"))]
+    assert (read[0], read[-1]) == (names[0], names[-1])
+    assert read == [name for name in names if name in read], "in order, each once"
     assert engine.tree("slow")["/all"].count(b"=x") == 6
 
 

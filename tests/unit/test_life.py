@@ -48,7 +48,7 @@ def start(engine: Rig, name: str = "one") -> str:
 
 def rerun(engine: Rig, everything: bool = False) -> str:
     again = life.all_again if everything else life.failed_again
-    return engine.loop.submit(lambda tx: life.rerun(tx, again(tx.rows, "one"))).result()
+    return engine.loop.submit(lambda tx: life.run_again(tx, again(tx.rows, "one"))).result()
 
 
 def states(engine: Rig, name: str = "one") -> list[str]:

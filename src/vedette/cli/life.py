@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import click
 
@@ -32,19 +33,27 @@ async def start_pipeline(client: Client, pipeline: str) -> None:
 @click.argument("pipeline")
 @click.option("--failed", is_flag=True, help="What stands failed; so it is without options.")
 @click.option("--all", "everything", is_flag=True, help="Every datum.")
+@click.option("--branch", default="", help="With --all: into this branch, beside the live one.")
 @click.option("--dry-run", is_flag=True, help="Only say what would run.")
 @raw_option
 @connected
 async def rerun_pipeline(
-    client: Client, pipeline: str, failed: bool, everything: bool, dry_run: bool, raw: bool
+    client: Client,
+    pipeline: str,
+    failed: bool,
+    everything: bool,
+    branch: str,
+    dry_run: bool,
+    raw: bool,
 ) -> None:
     """Run datums again: what failed, or everything."""
     if failed and everything:
         raise Invalid("use --failed or --all, not both")
-    plan = await client.rerun_pipeline(pipeline, everything=everything, dry_run=True)
+    again = partial(client.rerun_pipeline, pipeline, everything=everything, branch=branch)
+    plan = await again(dry_run=True)
     print(plan.plan, file=sys.stdout if dry_run and not raw else sys.stderr)
     if not dry_run:
-        plan = await client.rerun_pipeline(pipeline, everything=everything)
+        plan = await again()
     if raw:
         shown.raw([plan])
 

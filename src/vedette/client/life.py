@@ -13,9 +13,13 @@ _PIPELINE = "/v1/pipelines/{name}"
 
 
 class Rerun(Query, frozen=True, kw_only=True):
-    """What failed runs again, or with `all` everything; `dry_run` only says what would happen."""
+    """What failed runs again, or with `all` everything; `dry_run` only says what would happen.
+
+    `branch`, with `all`: into this branch, beside the live one.
+    """
 
     all: bool = False
+    branch: str = ""
     dry_run: bool = False
 
 

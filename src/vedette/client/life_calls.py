@@ -22,10 +22,15 @@ class LifeCalls:
         return await self.transport.call(at.START_PIPELINE, {"name": pipeline})
 
     async def rerun_pipeline(
-        self, pipeline: str, *, everything: bool = False, dry_run: bool = False
+        self,
+        pipeline: str,
+        *,
+        everything: bool = False,
+        branch: str = "",
+        dry_run: bool = False,
     ) -> api.PipelinePlan:
-        """Run again what failed, or everything."""
-        query = {"all": everything, "dry_run": dry_run}
+        """Run again what failed, or everything, that also into another branch."""
+        query = {"all": everything, "branch": branch, "dry_run": dry_run}
         return await self.transport.call(at.RERUN_PIPELINE, {"name": pipeline}, query)
 
     async def pipeline_versions(self, pipeline: str) -> list[api.PipelineVersion]:

@@ -14,6 +14,7 @@ from vedette.scheduling.intents import (
     JobStopped,
     PipelineChanged,
     PipelineDeleted,
+    PipelineMoved,
     PipelineStarted,
     PipelineStopped,
     RepoDeleted,
@@ -46,6 +47,8 @@ def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
         _pause(round, intent.name)
     elif isinstance(intent, PipelineStarted):
         _resume(round, intent.name)
+    elif isinstance(intent, PipelineMoved):
+        _move(round, intent.name)
     elif isinstance(intent, FailedRerun):
         pipeline = round.memory.pipelines[intent.name]
         planning.plan_pipeline(round, pipeline, forced=expansion.failed_members(round, pipeline))
@@ -123,6 +126,27 @@ def _resume(round: Round, name: str) -> None:
     else:
         round.set_state(pipeline, "RUNNING")
     readiness.push_all(memory, pipeline)
+    _catch_up(round, pipeline)
+
+
+def _move(round: Round, name: str) -> None:
+    """Its next job is compared with the one that ran beside it; unfinished ones are found anew."""
+    pipeline = round.memory.pipelines[name]
+    row = round.rows.one("pipeline_by_name", name=name)
+    assert row is not None, "the operation that asked for it has just read it"
+    for job in pipeline.jobs:
+        expansion.undo(round, job)
+    pipeline.salt, pipeline.good = row[5], recovery.good_of(round.rows, pipeline.id)
+    if pipeline.jobs:
+        # Their readers were just given the branch as it is now: they need one more after these.
+        planning.plan_pipeline(round, pipeline)
+    elif pipeline.state != "PAUSED":
+        _catch_up(round, pipeline)
+
+
+def _catch_up(round: Round, pipeline: Pipeline) -> None:
+    """One job for the newest inputs, unless they have been looked at."""
+    memory = round.memory
     round.touch(pipeline)
     last = pipeline.jobs[-1] if pipeline.jobs else pipeline.good
     heads = [memory.planned.get(leaf.branch) for leaf in pipeline.leaves]

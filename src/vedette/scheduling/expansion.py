@@ -130,7 +130,7 @@ def _difference(round: Round, job: Job, base: Base | None, now: Now) -> Steps:
 
 def failed_members(round: Round, pipeline: Pipeline) -> list[int]:
     """Failed datums that a new reference input or `rerun-pipeline` may mend (ENGINE R3, U5)."""
-    found = round.rows.all("failed_members", name=pipeline.name, pipeline=pipeline.id)
+    found = round.rows.all("failed_members", name=pipeline.family, pipeline=pipeline.id)
     return [num for num, _ident in found]
 
 
@@ -188,7 +188,7 @@ def identity_of(job: Job, combination: Combination) -> bytes:
     """The id of a datum of a job (ENGINE D8)."""
     pipeline = job.pipeline
     return skip.identity(
-        pipeline.name,
+        pipeline.family,
         [
             (leaf.name, leaf.repo, leaf.branch[1], item.path)
             for item in combination
@@ -210,7 +210,7 @@ def key_of(round: Round, job: Job, combination: Combination) -> CacheKey:
             commit = round.commits.get(round.rows, job.inputs[item.leaf])
             content = matches.tree_hash(round.rows, commit, item.path)
         parts.append((leaf.key, item.path, content))
-    return skip.key(pipeline.name, job.salt or pipeline.salt, pipeline.code, parts)
+    return skip.key(pipeline.family, job.salt or pipeline.salt, pipeline.code, parts)
 
 
 def _need(
@@ -294,7 +294,7 @@ def _new_datum(
 def enqueue(round: Round, job: Job, datum: Datum, order: str) -> None:
     """Have a datum run for a job."""
     memory = round.memory
-    datum.order = (int(job.pending > BULK), job.plan, datum.num)
+    datum.order = (2 if job.pipeline.aside else int(job.pending > BULK), job.plan, datum.num)
     memory.datums[datum.num] = datum
     memory.by_key[datum.key] = datum
     _wait(job, datum, order, "")
@@ -325,7 +325,7 @@ def _force(round: Round, job: Job) -> None:
         ):
             continue
         row = round.rows.one("datum_by_num", num=num)
-        if row is None or row[3] != job.pipeline.name:
+        if row is None or row[3] != job.pipeline.family:
             continue
         waiting = round.memory.by_key.get(row[1])
         matched = msgspec.msgpack.decode(
@@ -353,7 +353,7 @@ def run_recovered(round: Round, job: Job) -> bool:
     job.retried = True
     flush_datums(round)
     for num, ident in round.rows.all(
-        "recovered_members", name=job.pipeline.name, pipeline=job.pipeline.id
+        "recovered_members", name=job.pipeline.family, pipeline=job.pipeline.id
     ):
         if ident not in job.gone and ident not in job.effects:
             job.forced.add(num)

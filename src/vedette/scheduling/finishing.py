@@ -217,7 +217,7 @@ def _seal(round: Round, job: Job, edit: Edit) -> None:
         )
     )  # fmt: skip
     round.events.append(
-        Event(kind="commit", repo=pipeline.name, branch=pipeline.branch, id=job.commit_id,
+        Event(kind="commit", repo=pipeline.family, branch=pipeline.branch, id=job.commit_id,
               number=finished.num)
     )  # fmt: skip
     round.moved.add(pipeline.output)
@@ -247,7 +247,7 @@ def _count_standing(round: Round, job: Job) -> None:
     if pipeline.spec.on_datum_failure == "job" or (pipeline.standing == 0 and not job.failed):
         return
     rounds.flush_datums(round)
-    row = round.rows.one("failed_member_count", name=pipeline.name, pipeline=pipeline.id)
+    row = round.rows.one("failed_member_count", name=pipeline.family, pipeline=pipeline.id)
     pipeline.standing = row[0] if row is not None else 0
     job.skipped -= pipeline.standing - job.failed
     job.failed = pipeline.standing
@@ -346,6 +346,6 @@ def _end(round: Round, job: Job, state: str) -> None:
 def log(round: Round, job: Job, datum: int, text: str) -> None:
     """A line of the platform's own in the log of a datum (0: of the job)."""
     round.rows.run(
-        "add_log", datum=datum, job=job.num, pipeline=job.pipeline.name, at=round.now,
+        "add_log", datum=datum, job=job.num, pipeline=job.pipeline.family, at=round.now,
         attempt=0, stream="system", text=text,
     )  # fmt: skip

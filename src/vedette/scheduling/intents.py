@@ -50,6 +50,12 @@ class FailedRerun(Struct, frozen=True):
     name: str
 
 
+class PipelineMoved(Struct, frozen=True):
+    """A pipeline goes on from what was run again beside it (ENGINE S5)."""
+
+    name: str
+
+
 class JobStopped(Struct, frozen=True):
     """A job is to end now (ENGINE U5)."""
 
@@ -87,6 +93,7 @@ Intent = (
     | PipelineStopped
     | PipelineStarted
     | FailedRerun
+    | PipelineMoved
 )
 
 

@@ -66,7 +66,7 @@ def _logs(round: Round, datum: Datum, result: Result) -> None:
         round.rows.many(
             "add_log",
             [
-                {"datum": datum.num, "job": datum.job, "pipeline": datum.pipeline.name,
+                {"datum": datum.num, "job": datum.job, "pipeline": datum.pipeline.family,
                  "at": e.at, "attempt": e.attempt, "stream": e.stream, "text": e.text}
                 for e in result.logs
             ],
@@ -119,7 +119,7 @@ def _settle(
     round.touch(datum.pipeline)
     if result.state == "failed":
         round.events.append(
-            Event(kind="datum", pipeline=datum.pipeline.name, number=datum.num, state="failed")
+            Event(kind="datum", pipeline=datum.pipeline.family, number=datum.num, state="failed")
         )
 
 

@@ -11,7 +11,8 @@ from vedette.metadata.store import Row, Rows
 from vedette.model.api import PipelineVersion
 from vedette.model.errors import Conflict, NotFound
 from vedette.model.pipeline import PipelineInfo
-from vedette.scheduling import pipelines, plans
+from vedette.scheduling import pipelines, plans, rerun
+from vedette.scheduling.forecast import forecast, told
 from vedette.scheduling.intents import FailedRerun, PipelineStarted, PipelineStopped, intend
 from vedette.versioning.times import moment
 from vedette.versioning.transaction import Transaction
@@ -45,6 +46,7 @@ class Again(Struct, frozen=True, kw_only=True):
     told: str
     acts: bool = True
     everything: bool = False
+    branch: str = ""
 
 
 def failed_again(rows: Rows, name: str) -> Again:
@@ -53,29 +55,41 @@ def failed_again(rows: Rows, name: str) -> Again:
     refuse_stopped(row)
     failed = len(rows.all("failed_members", name=name, pipeline=row[0]))
     if failed:
-        told = f"pipeline {name}: {failed} run, because they failed before"
-        return Again(pipeline=name, told=told)
+        said = f"pipeline {name}: {failed} run, because they failed before"
+        return Again(pipeline=name, told=said)
     newest = rows.one("newest_job", pipeline=row[0])
     if newest is None or newest[1] not in ("FAILURE", "KILLED", "UNRUNNABLE"):
-        told = f"pipeline {name}: 0 run, because none stands failed"
-        return Again(pipeline=name, told=told, acts=False)
-    told = f"pipeline {name}: what job {newest[0]} ({newest[1]}) did not do runs again"
-    return Again(pipeline=name, told=told)
+        said = f"pipeline {name}: 0 run, because none stands failed"
+        return Again(pipeline=name, told=said, acts=False)
+    said = f"pipeline {name}: what job {newest[0]} ({newest[1]}) did not do runs again"
+    return Again(pipeline=name, told=said)
 
 
-def all_again(rows: Rows, name: str) -> Again:
-    """Running every datum again, as a new version of the same spec. Raises as `failed_again`."""
+def all_again(rows: Rows, name: str, branch: str = "") -> Again:
+    """Running every datum again, as a new version of the same spec, or into another branch.
+
+    Raises as `failed_again`, and as `rerun.check`.
+    """
     row = pipelines.row_of(rows, name)
     refuse_stopped(row)
     document = msgspec.json.decode(row[9])
-    told = plans.plan(rows, document, update=True, reprocess=True)
-    return Again(pipeline=name, told=told, everything=True)
+    if branch:
+        rerun.check(rows, row, branch)
+        what = told(forecast(rows, row, fresh=True), "nothing of before counts as done")
+        return Again(
+            pipeline=name, everything=True, branch=branch,
+            told=f"pipeline {name}: {what}, into branch {branch}; live work does not wait",
+        )  # fmt: skip
+    said = plans.plan(rows, document, update=True, reprocess=True)
+    return Again(pipeline=name, told=said, everything=True)
 
 
-def rerun(tx: Transaction, again: Again) -> str:
+def run_again(tx: Transaction, again: Again) -> str:
     """Do so; what was told. Raises NotFound and Conflict if that has become impossible."""
     refuse_stopped(pipelines.row_of(tx.rows, again.pipeline))
-    if again.everything:
+    if again.branch:
+        rerun.begin(tx, pipelines.row_of(tx.rows, again.pipeline), again.branch)
+    elif again.everything:
         document = msgspec.json.decode(pipelines.row_of(tx.rows, again.pipeline)[9])
         pipelines.create(tx, document, update=True, reprocess=True)
     elif again.acts:

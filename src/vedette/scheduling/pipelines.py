@@ -16,7 +16,7 @@ from vedette.model.keeping import Rule
 from vedette.model.paths import check_name
 from vedette.model.pipeline import JobSummary, PipelineInfo, PipelineSpec
 from vedette.model.spec import parse_spec, unsupported
-from vedette.scheduling import clocks
+from vedette.scheduling import clocks, rerun
 from vedette.scheduling.intents import PipelineChanged, PipelineDeleted, RepoDeleted, intend
 from vedette.versioning import branches, drafts, repos, retention
 from vedette.versioning.times import moment
@@ -160,13 +160,20 @@ def readers(rows: Rows, repo: str) -> list[str]:
 def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool = False) -> None:
     """Delete a pipeline and its repo (ENGINE U4). Refused while another reads it."""
     row = row_of(tx.rows, name)
+    if "@" in name:
+        rerun.drop(tx, row)
+        return
     spec = stored_spec(row[9])
     gone = [name, *(leaf.repo for leaf in clocks.crons(spec) if not keep_repo)]
     others = sorted({o for repo in gone for o in readers(tx.rows, repo)} - {name})
+    others = [other for other in others if other.partition("@")[0] != name]
     if others and not force:
         raise Conflict(
             f"pipeline {name} is read by {', '.join(others)}: delete them first, or use --force"
         )
+    for each in tx.rows.all("pipelines"):
+        if each[1].startswith(f"{name}@"):
+            rerun.drop(tx, each)
     for leaf in leaves(spec.input):
         if isinstance(leaf, Pfs) and leaf.trigger is not None:
             branches.delete(tx, leaf.repo, leaf.branch)
@@ -179,6 +186,7 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
         tx.rows.run(query, id=pipeline)
     tx.rows.run("delete_pipeline_logs", name=name)
     tx.rows.run("drop_members", pipeline=pipeline)
+    tx.rows.run("drop_rebase", pipeline=pipeline)
     tx.suspect(tx.rows.all("drop_parts", pipeline=pipeline))
     tx.rows.run("drop_open_commits", repo=row[2])
     for ticks in clocks.drop(tx, pipeline, keep_repo):
@@ -210,7 +218,7 @@ def spec_of(rows: Rows, name: str) -> PipelineSpec:
 def listing(rows: Rows) -> list[PipelineInfo]:
     """All pipelines, oldest first."""
     counts = _counts(rows)
-    return [_info(rows, row, counts) for row in rows.all("pipelines")]
+    return [_info(rows, row, counts) for row in rows.all("pipelines") if "@" not in row[1]]
 
 
 def inspect(rows: Rows, name: str) -> PipelineInfo:

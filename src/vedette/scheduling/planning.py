@@ -36,7 +36,9 @@ def plan(round: Round, commit_id: str, moved: Mapping[Branch, int]) -> None:
     number = round.memory.next_plan
     round.memory.next_plan += 1
     for pipeline in round.memory.order:
-        if pipeline.state != "PAUSED" and any(leaf.branch in reached for leaf in pipeline.leaves):
+        if pipeline.state == "PAUSED" or pipeline.aside:
+            continue
+        if any(leaf.branch in reached for leaf in pipeline.leaves):
             job = _job(round, pipeline, commit_id, number)
             if job is not None:
                 reached[pipeline.output] = job.commit

@@ -111,7 +111,7 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
     draft = drafts.of(rows, pipeline.id)
     if draft is not None and draft.placed:
         pipeline.behind = _behind(pipeline.id, draft)
-    pipeline.good = _good(rows, pipeline.id)
+    pipeline.good = good_of(rows, pipeline.id)
     return pipeline
 
 
@@ -133,9 +133,12 @@ def _repo(rows: Rows, name: str) -> int:
     return GONE if row is None else int(row[0])
 
 
-def _good(rows: Rows, pipeline: int) -> Base | None:
+def good_of(rows: Rows, pipeline: int) -> Base | None:
     """What the next job is compared with; None where an input of that has been deleted."""
     good = rows.one("good_job", pipeline=pipeline)
+    moved = rows.one("rebase", pipeline=pipeline)
+    if moved is not None and (good is None or good[0] < moved[1]):
+        good = rows.one("job_as_base", num=moved[0])
     if good is None:
         return None
     inputs = tuple(msgspec.msgpack.decode(good[2]))
@@ -153,7 +156,7 @@ def sort(memory: Memory) -> None:
     """Put the pipelines in the order of their data flow."""
     pipelines = memory.pipelines.values()
     reads = {p.name: {str(leaf.branch[0]) for leaf in p.leaves} for p in pipelines}
-    names = order.topological(reads, {p.name: str(p.repo) for p in pipelines})
+    names = order.topological(reads, {p.name: str(p.repo) for p in pipelines if not p.aside})
     memory.order = [memory.pipelines[name] for name in names]
     rules = [
         (pipeline.leaves[index].branch[0], leaf.trigger)

@@ -105,7 +105,7 @@ class Round:
             return
         pipeline.state, pipeline.reason = state, reason
         self.rows.run("set_pipeline_state", id=pipeline.id, state=state, reason=reason)
-        self.events.append(Event(kind="pipeline", pipeline=pipeline.name, state=state))
+        self.events.append(Event(kind="pipeline", pipeline=pipeline.family, state=state))
 
 
 def flush(round: Round) -> None:
@@ -118,7 +118,7 @@ def flush(round: Round) -> None:
     for job in round.jobs.values():
         job.fresh = False
         round.events.append(
-            Event(kind="job", pipeline=job.pipeline.name, id=job.id, state=job.state)
+            Event(kind="job", pipeline=job.pipeline.family, id=job.id, state=job.state)
         )
     round.jobs.clear()
 
@@ -173,7 +173,7 @@ def _datum_values(datum: Datum) -> dict[str, Any]:
     inputs = [(m.leaf, m.path, m.object, m.size) for m in datum.matches]
     return {
         **_datum_progress(datum), "key": datum.key, "ident": datum.ident,
-        "pipeline": datum.pipeline.name, "inputs": encode(inputs), "created": datum.created,
+        "pipeline": datum.pipeline.family, "inputs": encode(inputs), "created": datum.created,
     }  # fmt: skip
 
 

@@ -107,6 +107,16 @@ class Pipeline:
         return len({(leaf.name, leaf.branch) for leaf in self.leaves}) < len(self.leaves)
 
     @property
+    def family(self) -> str:
+        """The pipeline that people know: what is run again into another branch has its name too."""
+        return self.name.partition("@")[0]
+
+    @property
+    def aside(self) -> bool:
+        """Whether it runs history again beside the live pipeline, in one job (ENGINE S5)."""
+        return "@" in self.name
+
+    @property
     def output(self) -> Branch:
         """The branch that the pipeline writes."""
         return (self.repo, self.branch)

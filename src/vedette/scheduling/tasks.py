@@ -92,7 +92,7 @@ def code_of(rows: Rows, pipeline: Pipeline) -> Code:
         raise NotFound(f"pipeline {pipeline.name} has no workers: {pipeline.reason}")
     secrets = secrets_of(rows, pipeline.spec)
     return Code(
-        key=pipeline.code_key, pool=pipeline.pool.key, pipeline=pipeline.name,
+        key=pipeline.code_key, pool=pipeline.pool.key, pipeline=pipeline.family,
         version=pipeline.version, spec=pipeline.spec, secrets=secrets,
     )  # fmt: skip
 

@@ -28,18 +28,21 @@ async def start_pipeline(site: Site, call: Call) -> PipelineInfo:
 async def rerun_pipeline(site: Site, call: Call) -> PipelinePlan:
     """Run datums again (ENGINE U5)."""
     name, query = call.params["name"], call.query
-    again = life.all_again if query.all else life.failed_again
+    if query.branch and not query.all:
+        raise Invalid("a branch goes with all: what failed is run again in its own branch")
 
     def look() -> life.Again:
         with site.read() as rows:
-            return again(rows, name)
+            if query.all:
+                return life.all_again(rows, name, query.branch)
+            return life.failed_again(rows, name)
 
     found = await asyncio.to_thread(look)
     if query.dry_run:
         return PipelinePlan(plan=found.told)
 
     def work(tx: Transaction) -> PipelinePlan:
-        life.rerun(tx, found)
+        life.run_again(tx, found)
         return PipelinePlan(pipeline=pipelines.inspect(tx.rows, name), plan=found.told)
 
     return await site.write(work)

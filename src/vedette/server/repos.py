@@ -6,8 +6,8 @@ from vedette.model.api import BranchHead, NewRepo
 from vedette.model.errors import Conflict, NotFound
 from vedette.model.files import BranchInfo, RepoInfo
 from vedette.model.paths import check_name
-from vedette.scheduling import pipelines
-from vedette.scheduling.intents import BranchMoved, RepoDeleted, intend
+from vedette.scheduling import pipelines, rerun
+from vedette.scheduling.intents import BranchMoved, PipelineMoved, RepoDeleted, intend
 from vedette.server.call import Call
 from vedette.server.site import Site
 from vedette.versioning import branches, commits, repos
@@ -70,10 +70,13 @@ async def put_branch(site: Site, call: Call) -> BranchInfo:
     def work(tx: Transaction) -> BranchInfo:
         check_name(branch, "branch")
         head = None if not body.head else commits.resolve(tx.rows, repo, body.head).num
+        adopted = head is not None and rerun.adopt(tx, repo, branch, head)
         branches.move(tx, repo, branch, head)
         if head is not None:
             # Pipelines that read this branch have something new to look at (ENGINE T6).
             intend(tx, BranchMoved(repos.get(tx.rows, repo).id, branch, head))
+        if adopted:
+            intend(tx, PipelineMoved(repo))
         return next(b for b in branches.listing(tx.rows, repo) if b.name == branch)
 
     return await site.write(work)
