@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -85,9 +84,9 @@ def until(look: Callable[[], T], worker: Worker | None = None) -> T:
 
 
 def alive(process: int) -> bool:
-    """Whether a process is there."""
+    """Whether a process still runs."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
         return False
-    return True
+    return stat.rpartition(")")[2].split()[0] != "Z"

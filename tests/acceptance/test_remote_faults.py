@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx2
 import pytest
 from tests.acceptance.test_remote_worker import shell
-from tests.hosts import Worker, host_of, until, working
-from tests.program import PATIENCE, PROGRAM, Server, serving
+from tests.hosts import Worker, alive, host_of, until, working
+from tests.program import PATIENCE, PROGRAM, Server, descendants, serving
 from tests.proxy import proxied
 
 from vedette.config import Settings
@@ -72,7 +72,9 @@ def test_a_killed_host_loses_its_datum_to_another_and_no_try(tmp_path: Path, sho
             running(server, one)
             with working(tmp_path / "b.log", "--server", server.address) as two:
                 host_of(server, two)
+                below = descendants(one.process.pid)
                 one.kill()
+                until(lambda: not any(map(alive, below)))
                 server.idle()
                 assert server.content("upper", "/a") == b"HELLO"
                 assert server.get("/v1/jobs", pipeline="upper")[0]["processed"] == 1

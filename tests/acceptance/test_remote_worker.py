@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.hosts import host_of, working
+from tests.hosts import host_of, until, working
 from tests.program import Server, serving
+
+STAGE = ("python", "-m", "vedette.stage")
 
 
 def shell(server: Server, name: str, script: str, source: Any = None, **fields: Any) -> None:
@@ -70,3 +72,50 @@ def test_large_files_pass_through_a_host_in_pieces(tmp_path: Path) -> None:
             (file_info,) = server.get("/v1/repos/same/commits/master/glob", pattern="/*")
             assert file_info["size"] == 2 * size
             assert highest(worker.process.pid) - before < 100
+
+
+def ended(server: Server, pipeline: str) -> str:
+    """The state of the newest job of a pipeline."""
+    return str(server.get("/v1/jobs", pipeline=pipeline)[0]["state"])
+
+
+def test_a_host_may_know_images_that_the_server_does_not(tmp_path: Path) -> None:
+    """C3: the pipeline is CRASHING until a host comes that can run it."""
+    (tmp_path / "runtimes.toml").write_text('["special"]\nruntime = "process"\n')
+    with serving(tmp_path / "data") as server:
+        server("create-repo", "images")
+        shell(server, "copy", "cp /pfs/images/* /pfs/out", transform={"image": "special:1"})
+        server.put("images", "/a", b"hello")
+        assert "not known on this host" in server.pipeline("copy", "CRASHING")["reason"]
+        words = ["--server", server.address, "--runtimes", str(tmp_path / "runtimes.toml")]
+        with working(tmp_path / "w.log", *words):
+            server.idle()
+            assert server.content("copy", "/a") == b"hello"
+            assert server.get("/v1/pipelines/copy")["state"] in ("RUNNING", "STANDBY")
+
+
+def test_a_host_serves_the_pipelines_that_it_was_told_to(tmp_path: Path) -> None:
+    """Python stages share a pool: each host has its own part of it, and secrets arrive."""
+    with serving(tmp_path / "data", "--workers", "0") as server:
+        server("create-repo", "images")
+        server("create-secret", "mail", "key=s3cret")
+        server.put("images", "/a", b"hello")
+        for name in ("left", "right"):
+            spec = {
+                "pipeline": {"name": name},
+                "input": {"pfs": {"repo": "images", "glob": "/*"}},
+                "transform": {
+                    "cmd": ["python", "-m", "vedette.stage", "vedette.testing.stages:link"]
+                },
+            }
+            server("create-pipeline", "-f", "-", stdin=json.dumps(spec).encode())
+        secret = [{"name": "mail", "env_var": "KEY", "key": "key"}]
+        shell(server, "left-secret", "echo $KEY >/pfs/out/key", transform={"secrets": secret})
+        words = ["--server", server.address, "--slots", "1"]
+        with working(tmp_path / "l.log", *words, "--pipelines", "left*") as one:
+            until(lambda: {ended(server, "left"), ended(server, "left-secret")} == {"SUCCESS"}, one)
+            assert server.content("left-secret", "/key") == b"s3cret\n"
+            assert ended(server, "right") == "RUNNING"
+            with working(tmp_path / "r.log", *words, "--pipelines", "[!l]*"):
+                server.idle()
+            assert server.files("left") == server.files("right") != {}

@@ -107,7 +107,6 @@ class Host:
                 self._tell_once(offer.pipeline, problem)
                 continue
             own = self._images.pool_of(spec)
-            # Ends like the pool's own name: the agent of a pool reads from it what it may do.
             same = own.key == wanted.pool.key
             key = own.key if same else f"{wanted.pool.key}@{own.key}"
             pool = Pool(key=key, kind=own.kind, slots=own.slots)
