@@ -31,6 +31,7 @@ from vedette.scheduling.upkeep import Upkeep
 from vedette.server import serving, tokens
 from vedette.server.local import LocalTransport
 from vedette.server.site import Site
+from vedette.versioning import backup
 from vedette.versioning.collect import Policy
 from vedette.worker.agents import agent_for
 from vedette.worker.settings import Settings as WorkerSettings
@@ -94,7 +95,9 @@ class Leading:
         self.loop = Loop(store, objects, own, images, clock, new_id)
         self.site = Site(self.loop, __version__, datetime.now(UTC))
         policy = Policy(grace=int(settings.grace * 1e6))
-        self.site.upkeep = self.upkeep = Upkeep(self.loop, clock, policy)
+        self.site.upkeep = self.upkeep = Upkeep(
+            self.loop, clock, policy, deleting=partial(backup.deleting, settings.data)
+        )
         self._local = LocalTransport(self.site)
         self.client = Client(self._local)
 

@@ -55,6 +55,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restart-datum": ("jobs:restart_datum", "Run a datum again"),
     "get-logs": ("jobs:get_logs", "Show what user code wrote"),
     "garbage-collect": ("keeping:garbage_collect", "Let go of bytes that nobody names"),
+    "backup": ("backup:backup", "Copy a data folder, also while its server runs"),
+    "restore": ("backup:restore", "Make a data folder from a backup"),
     "fsck": ("keeping:fsck", "Check that all that is needed is there, and nothing deleted"),
     "create-token": ("secrets:create_token", "Create a token; it is shown this once"),
     "list-token": ("secrets:list_token", "List tokens, without their secret parts"),

@@ -27,7 +27,7 @@ async def garbage_collect(client: Client, full: bool, raw: bool) -> None:
     if done.suspects:
         print(f"{done.suspects} objects wait for their grace period to end")
     if done.busy:
-        print("a large job is under way: the rest waits for its end", file=sys.stderr)
+        print("a large job or a backup is under way: the rest waits for its end", file=sys.stderr)
 
 
 @click.command("fsck")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +234,23 @@ class MemoryStore:
         """Forget everything."""
         with self._turn:
             self._writer.close()
+
+
+def copy_rows(source: Path, target: Path) -> None:
+    """Copy a database, as it is at this instant, while others read and write it.
+
+    Raises Corrupt when the copy is not sound.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(source, timeout=_BUSY_SECONDS)) as old,
+            closing(sqlite3.connect(target)) as made,
+        ):
+            old.execute("PRAGMA query_only=ON")
+            old.backup(made)
+            made.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+            (sound,) = made.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise _meaning(error, str(source)) or error from error
+    if sound != "ok":
+        raise Corrupt(f"the metadata in {source} is damaged ({sound}): restore a backup")

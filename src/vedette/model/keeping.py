@@ -8,7 +8,8 @@ from msgspec import Struct
 class Collected(Struct, frozen=True, kw_only=True):
     """What one run of garbage collection let go: objects, their bytes, packs that were removed.
 
-    `suspects` wait for their grace period to end. `busy`: jobs under way kept the run from it.
+    `suspects` wait for their grace period to end. `busy`: a large job, or a backup under way,
+    kept the run from it.
     """
 
     objects: int = 0

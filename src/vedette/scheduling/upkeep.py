@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -38,7 +39,10 @@ _log = structlog.get_logger("vedette.upkeep")
 
 
 class Upkeep:
-    """Collects garbage every now and then. `clock` gives microseconds since 1970 UTC."""
+    """Collects garbage every now and then. `clock` gives microseconds since 1970 UTC.
+
+    `deleting` is entered while bytes go; it gives False when none may, for a backup is made.
+    """
 
     def __init__(
         self,
@@ -47,12 +51,14 @@ class Upkeep:
         policy: Policy,
         period: float = PERIOD,
         keep: Keep | None = None,
+        deleting: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True),
     ) -> None:
         self._loop = loop
         self._clock = clock
         self._policy = policy
         self._period = period
         self._keep = keep or Keep()
+        self._deleting = deleting
         self._next_results = 0
         self._stopping = threading.Event()
         self._turn = threading.Lock()
@@ -71,7 +77,9 @@ class Upkeep:
     def collect(self, full: bool = False) -> Collected:
         """Let go of what is due now. `full`: first look at every object there is, not only at
         those that were dropped somewhere."""
-        with self._turn:
+        with self._turn, self._deleting() as free:
+            if not free:
+                return Collected(busy=True)
             if full:
                 self._look_at_everything()
             objects = size = 0
