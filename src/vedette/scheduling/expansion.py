@@ -7,7 +7,6 @@ that one fails, the job is expanded again from the newest that succeeded (ENGINE
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import chain, islice
 
 import msgspec
@@ -17,7 +16,7 @@ from vedette.decide import skip
 from vedette.decide.tree import Combination, Item, Steps
 from vedette.metadata.store import Row
 from vedette.model.ids import CacheKey
-from vedette.scheduling import effects, lookup, matches, readiness
+from vedette.scheduling import effects, keys, lookup, matches, readiness
 from vedette.scheduling.rounds import Round, encode, flush_datums
 from vedette.scheduling.running import Base, Datum, Effect, Job, Match, Pipeline
 from vedette.versioning import contents
@@ -32,8 +31,7 @@ UNWRITTEN = 1_000
 """Datums beyond these of one job get their row when they end: until then they need none, since
 a restart finds them again as it found them first."""
 
-_PAGE = 64
-_NAMES = [f"k{place}" for place in range(_PAGE)]
+_PAGE = keys.PAGE
 _results = msgspec.msgpack.Decoder(tuple[tuple[str, bytes, int], ...])
 
 
@@ -138,7 +136,7 @@ def _apply(round: Round, job: Job, page: list[Combination]) -> None:
     wanted = []
     before, repeats = job.change, job.pipeline.repeats
     for combination in page:
-        ident = identity_of(job, combination)
+        ident = keys.identity_of(job, combination)
         known = combinations.is_before(combination)
         if repeats and _is_repeated(job, ident, combination):
             continue
@@ -149,13 +147,15 @@ def _apply(round: Round, job: Job, page: list[Combination]) -> None:
             continue
         if not known:
             job.change += 1
-        wanted.append((ident, key_of(round, job, combination), combination))
+        wanted.append((ident, keys.key_of(round, job, combination, keep=True), combination))
     job.total += job.change - before
     waiting = round.memory.by_key
     asked = [key for _, key, _ in wanted if key not in waiting]
-    found = {row[11]: row for row in rows_of(round, "datum_by_key", "datums_by_key", asked)}
+    found = {row[11]: row for row in keys.rows_of(round, "datum_by_key", "datums_by_key", asked)}
+    if job.full and len(found) < len(asked):
+        keys.find_older(round, job, [(key, each) for _, key, each in wanted if key in asked], found)
     new = [ident for ident, key, _ in wanted if key not in waiting and key not in found]
-    prior = {row[0] for row in rows_of(round, "ident_succeeded", "idents_succeeded", new)}
+    prior = {row[0] for row in keys.rows_of(round, "ident_succeeded", "idents_succeeded", new)}
     for ident, key, combination in wanted:
         _need(round, job, ident, key, combination, found.get(key), ident in prior)
 
@@ -171,46 +171,6 @@ def _is_repeated(job: Job, ident: bytes, combination: Combination) -> bool:
         job.change += int(combinations.is_before(combination))
         return False
     return True
-
-
-def rows_of(round: Round, one: str, many: str, keys: Sequence[bytes]) -> list[Row]:
-    """The rows of some keys, a page of them at most, in one question."""
-    if not keys:
-        return []
-    if len(keys) == 1:
-        row = round.rows.one(one, key=keys[0])
-        return [] if row is None else [row]
-    full = [*keys, *[keys[-1]] * (_PAGE - len(keys))]
-    return round.rows.all(many, **dict(zip(_NAMES, full, strict=True)))
-
-
-def identity_of(job: Job, combination: Combination) -> bytes:
-    """The id of a datum of a job (ENGINE D8)."""
-    pipeline = job.pipeline
-    return skip.identity(
-        pipeline.family,
-        [
-            (leaf.name, leaf.repo, leaf.branch[1], item.path)
-            for item in combination
-            for leaf in (pipeline.leaves[item.leaf],)
-        ],
-    )
-
-
-def key_of(round: Round, job: Job, combination: Combination) -> CacheKey:
-    """The cache key of a datum of a job (ENGINE D8)."""
-    pipeline = job.pipeline
-    parts = []
-    for item in combination:
-        leaf = pipeline.leaves[item.leaf]
-        content = item.object
-        if leaf.reference:
-            content = b""
-        elif content is None:
-            commit = round.commits.get(round.rows, job.inputs[item.leaf])
-            content = matches.tree_hash(round.rows, commit, item.path)
-        parts.append((leaf.key, item.path, content))
-    return skip.key(pipeline.family, job.salt or pipeline.salt, pipeline.code, parts)
 
 
 def _need(

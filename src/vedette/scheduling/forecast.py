@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from vedette.decide.tree import Combination
 from vedette.metadata.store import Row, Rows
-from vedette.scheduling import expansion, preview
+from vedette.scheduling import keys, preview
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Job
 
@@ -75,10 +75,10 @@ class _Counting:
         if self._fresh:
             self._run += len(page)
             return
-        keys = [expansion.key_of(self._round, self._job, each) for each in page]
-        known = expansion.rows_of(self._round, "datum_by_key", "datums_by_key", keys)
+        asked = [keys.key_of(self._round, self._job, each) for each in page]
+        known = keys.rows_of(self._round, "datum_by_key", "datums_by_key", asked)
         states = {row[11]: row[1] for row in known}
-        for combination, key in zip(page, keys, strict=True):
+        for combination, key in zip(page, asked, strict=True):
             if states.get(key) == "done":
                 self._skipped += 1
             else:
@@ -94,7 +94,7 @@ class _Counting:
 
     def _reason(self, combination: Combination) -> str:
         rows, pipeline = self._round.rows, self._job.pipeline
-        ident = expansion.identity_of(self._job, combination)
+        ident = keys.identity_of(self._job, combination)
         member = rows.one("member", pipeline=pipeline.id, ident=ident)
         before = None if member is None else rows.one("datum_by_num", num=member[0])
         if before is None:

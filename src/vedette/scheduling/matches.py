@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from blake3 import blake3
-
 from vedette.decide.tree import By, Item
 from vedette.metadata.store import Rows
 from vedette.model.glob import expand_key
@@ -14,7 +12,6 @@ from vedette.versioning import diff, files
 from vedette.versioning.commits import CommitRow
 from vedette.versioning.stretches import Chain, anything, lookup
 
-_TREE = "vedette 2026-11 content of a directory"
 _PAGE = 1000
 
 
@@ -114,17 +111,3 @@ def key(leaf: Leaf, by: By, path: str) -> str:
     captures = leaf.glob.match(path)
     assert captures is not None, "only matches have keys"
     return expand_key(leaf.keys[by], captures)
-
-
-def tree_hash(rows: Rows, commit: CommitRow, path: str) -> bytes:
-    """The content hash of a directory: of its files' paths and objects, in byte order."""
-    hasher = blake3(derive_key_context=_TREE)
-    after = ""
-    while True:
-        page = files.walk(rows, commit, path, after=after, limit=_PAGE)
-        for file in page:
-            name = file.path.encode()
-            hasher.update(len(name).to_bytes(4, "big") + name + file.object)
-        if len(page) < _PAGE:
-            return hasher.digest()
-        after = page[-1].path

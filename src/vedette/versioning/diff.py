@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from msgspec import Struct
@@ -65,10 +65,25 @@ def _row(row: Row, line: int) -> FileRow | None:
     return None if name is None else FileRow(path, name, size, datum, line, from_seq)
 
 
+def within(rows: Rows, new: CommitRow, old: int, low: str, high: str) -> Iterator[Change]:
+    """As `changes`, from an earlier place on the commit's own line, for `low` < path < `high`."""
+    there = tree(rows, new)
+    line = there[0].line
+    found = rows.iterate(
+        "line_diff_within", line=line, old=old, new=there[0].seq, low=low, high=high
+    )
+    return _paired(rows, found, line, there[1:])
+
+
 def _along(rows: Rows, old: Chain, new: Chain) -> Iterator[Change]:
-    """Between two places on one line: a path has at most one row that went and one that came."""
-    line, below = new[0].line, old[1:]
+    """Between two places on one line."""
+    line = new[0].line
     found = rows.iterate("line_diff", line=line, old=old[0].seq, new=new[0].seq)
+    return _paired(rows, found, line, old[1:])
+
+
+def _paired(rows: Rows, found: Iterable[Row], line: int, below: Chain) -> Iterator[Change]:
+    """A path has at most one row that went and one that came."""
     for path, group in groupby(found, key=lambda row: str(row[0])):
         sides = {row[1]: row for row in group}
         after = _row(sides[1], line) if 1 in sides else None

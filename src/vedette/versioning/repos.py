@@ -106,6 +106,7 @@ def delete(tx: Transaction, name: str) -> None:
         for query in ("line_drop_live", "line_drop_past"):
             while gone := tx.rows.all(query, line=line, limit=_PAGE):
                 tx.suspect(gone)
+        tx.rows.run("line_drop_dirs", line=line)
     tx.suspect(tx.rows.all("repo_drop_staged", repo=repo))
     while tx.rows.run("repo_drop_commits", repo=repo, limit=_PAGE):
         pass
