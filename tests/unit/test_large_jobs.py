@@ -119,6 +119,14 @@ def test_failed_datums_of_a_large_job_are_left_out_where_the_spec_says_so(made: 
     assert made.tree("p").keys() == {f"/{n:02}" for n in range(COUNT) if n != 7}
     (job,) = made.jobs("p")
     assert (job.state, job.failed, job.processed) == ("SUCCESS", 1, COUNT - 1)
+    made.put("images", {f"/{n:02}": b"new" for n in range(10, 20)})
+    made.settle()
+    newest = made.jobs("p")[0]
+    assert (newest.failed, newest.processed, newest.skipped) == (1, 10, COUNT - 11)
+    made.put("images", {f"/{n:02}": b"newer" for n in range(10)})
+    made.settle()
+    newest = made.jobs("p")[0]
+    assert (newest.failed, newest.processed, newest.skipped) == (0, 10, COUNT - 10)
 
 
 @pytest.mark.parametrize("policy", ["job", "datum"])

@@ -247,8 +247,13 @@ def _count_standing(round: Round, job: Job) -> None:
     if pipeline.spec.on_datum_failure == "job" or (pipeline.standing == 0 and not job.failed):
         return
     rounds.flush_datums(round)
-    row = round.rows.one("failed_member_count", name=pipeline.family, pipeline=pipeline.id)
-    pipeline.standing = row[0] if row is not None else 0
+    names: dict[str, Any] = {"name": pipeline.family, "pipeline": pipeline.id}
+    if not job.spilled:
+        row = round.rows.one("failed_member_count", **names)
+        pipeline.standing = row[0] if row is not None else 0
+    else:  # the members become those of a large job only later
+        row = None if job.full else round.rows.one("failed_beside", **names, job=job.num)
+        pipeline.standing = job.failed + (row[0] if row is not None else 0)
     job.skipped -= pipeline.standing - job.failed
     job.failed = pipeline.standing
 

@@ -25,7 +25,7 @@ from vedette.model.job import DatumFile, DatumInfo, DatumPreview
 from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Pool
 from vedette.objects.memory import MemoryObjects
-from vedette.scheduling import expansion, lookup, recovery
+from vedette.scheduling import expansion, keys, lookup, recovery
 from vedette.scheduling.pipelines import read_spec
 from vedette.scheduling.rounds import CommitCache, Round
 from vedette.scheduling.running import Job, Memory, Now, Pipeline
@@ -63,7 +63,7 @@ class Formed:
             if step is None:
                 continue
             if repeats:
-                ident = expansion.identity_of(self.job, step)
+                ident = keys.identity_of(self.job, step)
                 if ident in seen:
                     continue
                 seen.add(ident)
@@ -178,7 +178,7 @@ def _info(found: Formed, combination: Combination, exists: bool) -> DatumInfo:
     pipeline = found.job.pipeline
     done = False
     if exists and not pipeline.spec.reprocess_every_job:
-        key = expansion.key_of(found.round, found.job, combination)
+        key = keys.key_of(found.round, found.job, combination)
         row = found.round.rows.one("datum_by_key", key=key)
         done = row is not None and row[1] == "done"
     files = tuple(
@@ -190,6 +190,6 @@ def _info(found: Formed, combination: Combination, exists: bool) -> DatumInfo:
         for leaf in (pipeline.leaves[item.leaf],)
     )  # fmt: skip
     return DatumInfo(
-        id=expansion.identity_of(found.job, combination).hex(), number=0, pipeline=pipeline.name,
+        id=keys.identity_of(found.job, combination).hex(), number=0, pipeline=pipeline.name,
         state="SKIPPED" if done else "QUEUED", inputs=files,
     )  # fmt: skip

@@ -58,3 +58,10 @@ SELECT datum FROM job_datum WHERE job = :job AND datum > :after ORDER BY datum L
 SELECT m.ident, m.datum, NULL FROM job_datum x JOIN datum d ON d.num = x.datum
 JOIN member m ON m.pipeline = :pipeline AND m.ident = d.ident AND m.datum = x.datum
 WHERE x.job = :job AND x.how = 'gone' AND m.ident > :after ORDER BY m.ident LIMIT :limit
+
+-- name: failed_beside
+-- description: how many failed datums of a pipeline a large job leaves as they are
+SELECT count(*) FROM datum d JOIN member m ON m.datum = d.num AND m.ident = d.ident
+WHERE d.state = 'failed' AND d.pipeline = :name AND m.pipeline = :pipeline AND NOT EXISTS (
+  SELECT 1 FROM datum n JOIN job_datum x ON x.job = :job AND x.datum = n.num
+  WHERE n.ident = m.ident)
