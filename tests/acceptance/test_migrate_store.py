@@ -103,6 +103,19 @@ def test_objects_go_to_a_bucket_and_everything_is_as_it_was(data: Path, bucket: 
     assert again.code == 0 and "moved 0 rows and 0 objects" in again.out
 
 
+def test_objects_of_rows_in_a_database_go_to_a_bucket(
+    tmp_path: Path, bucket: str, postgres: Postgres
+) -> None:
+    url, data = postgres.database(), tmp_path / "data"
+    with serving(data, "--database", url) as server:
+        server("create-repo", "r")
+        server.put("r", "/x", pattern(50 << 10, 3))
+    done = run(["migrate-store", "--data", data, "--database", url, "--to-objects", bucket])
+    assert done.code == 0 and "moved 0 rows and 1 objects (51200 bytes)" in done.out, done.err
+    with serving(tmp_path / "elsewhere", "--database", url, "--objects", bucket) as server:
+        assert server.content("r", "/x") == pattern(50 << 10, 3)
+
+
 def test_objects_go_from_one_bucket_to_another(data: Path, bucket: str) -> None:
     first = move(Plan(data=data, to_objects=bucket), quietly)
     second = move(Plan(data=data, to_objects=f"{bucket}-2/"), quietly)
@@ -193,7 +206,11 @@ def test_a_copy_of_rows_that_was_interrupted_goes_on_and_notices_changes(
     far.close()
 
 
-def test_rows_and_objects_go_together(data: Path, bucket: str, postgres: Postgres) -> None:
+def test_rows_and_objects_go_together_and_everything_is_as_it_was(
+    data: Path, bucket: str, postgres: Postgres, tmp_path: Path
+) -> None:
+    with serving(data) as server:
+        expected = described(server)
     url = postgres.empty()
     done = move(Plan(data=data, to_database=url, to_objects=bucket), quietly)
     assert done.objects == len(outside(data)) and done.rows["object"] > done.objects
@@ -204,6 +221,8 @@ def test_rows_and_objects_go_together(data: Path, bucket: str, postgres: Postgre
         assert min(packs) > 2**40, "the places in the bucket"
     far.close()
     assert not (data / "moving").exists()
+    with serving(tmp_path / "elsewhere", "--database", url, "--objects", bucket) as server:
+        same(server, expected)
 
 
 def test_a_damaged_object_stops_the_move_and_is_named(data: Path, bucket: str) -> None:

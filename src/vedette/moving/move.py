@@ -80,8 +80,7 @@ def _rows(plan: Plan) -> MetadataStore:
         postgres = _postgres()
         if others := postgres.servers(plan.database):
             raise Conflict(f"{others} servers use the database: stop them before the move")
-        made: MetadataStore = postgres.PostgresStore(plan.database)
-        return made
+        return backends.open_rows(Settings(data=plan.data, database=plan.database))
     if not (plan.data / _FILE).is_file():
         raise NotFound(f"there is no {_FILE} in {plan.data}: name the data folder with --data")
     return SqliteStore(plan.data / _FILE)

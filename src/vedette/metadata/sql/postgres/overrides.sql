@@ -16,8 +16,8 @@ WHERE line = :line AND to_seq > :seq AND nullif(from_seq, NULL) <= :seq AND datu
 
 -- name: past_page_by_change
 -- description: Former files near the end of a history. The fence keeps LIMIT from choosing the key.
-SELECT path, object, size, datum, from_seq FROM (
-  SELECT path, object, size, datum, from_seq FROM past
+SELECT path, object, size, datum, from_seq, gone FROM (
+  SELECT path, object, size, datum, from_seq, gone FROM past
   WHERE line = :line AND to_seq > :seq AND nullif(from_seq, NULL) <= :seq OFFSET 0) p
 WHERE path > :after AND path < :high ORDER BY path LIMIT :limit
 
