@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,12 +18,14 @@ T = TypeVar("T")
 class Worker:
     """A running `vedette worker`."""
 
-    def __init__(self, log: Path, words: Sequence[str]) -> None:
+    def __init__(
+        self, log: Path, words: Sequence[str], env: Mapping[str, str] | None = None
+    ) -> None:
         self.log = log
         with log.open("ab") as file:
             self.process = subprocess.Popen(
                 [str(PROGRAM), "worker", *words], stdin=subprocess.DEVNULL, stdout=file,
-                stderr=file, env=environment(),
+                stderr=file, env=environment(env),
             )  # fmt: skip
 
     def said(self) -> str:
@@ -52,9 +54,9 @@ class Worker:
 
 
 @contextmanager
-def working(log: Path, *words: str) -> Iterator[Worker]:
+def working(log: Path, *words: str, env: Mapping[str, str] | None = None) -> Iterator[Worker]:
     """A worker, ended with the block; tells its log when the block fails."""
-    worker = Worker(log, words)
+    worker = Worker(log, words, env)
     try:
         yield worker
     except BaseException:

@@ -12,11 +12,13 @@ class Proxy:
     """Passes bytes on to a port, `delay` seconds late each way.
 
     `lives` says, for each connection, after how many bytes (both ways) it breaks; None is never.
+    `passed` counts bytes, `broken` the connections that broke.
     """
 
     def __init__(self, port: int, delay: float, lives: Callable[[], int | None]) -> None:
         self.address = ""
         self.broken = 0
+        self.passed = 0
         self._port = port
         self._delay = delay
         self._lives = lives
@@ -56,6 +58,7 @@ class Proxy:
                     await to.drain()
                     return
                 left = None if left is None else left - len(data)
+                self.passed += len(data)
                 self._loop.call_later(self._delay, self._write, to, data)
 
         ways = [asyncio.ensure_future(passed_on(near, forth)),

@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.hosts import working
 from tests.object_servers import ObjectServer
 from tests.program import run, serving
+from tests.proxy import proxied
 
 COPY = {
     "pipeline": {"name": "copy"},
@@ -83,3 +85,26 @@ def test_a_store_that_lies_is_refused_at_the_start(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     said = refused(tmp_path / "data", "--objects", rclone.place())
     assert "refused (SignatureDoesNotMatch)" in said and "wrong" not in said
+
+
+def test_a_host_moves_large_files_straight_to_the_store_and_back(
+    tmp_path: Path, bucket: str
+) -> None:
+    """Only what lies with the rows passes through the server; no keys leave it."""
+    large = os.urandom(9_000_000)
+    with serving(tmp_path / "data", "--objects", bucket, "--workers", "0") as server:
+        server("create-repo", "r")
+        server.put("r", "/large", large)
+        server.put("r", "/picture", large[:100_000])
+        script = "cat /pfs/r/* >/pfs/out/all; head -c 50000 /pfs/r/* >/pfs/out/head"
+        spec = {**COPY, "transform": {"cmd": ["sh", "-c", script]}}
+        spec["input"] = {"pfs": {"repo": "r", "glob": "/"}}
+        server("create-pipeline", "-f", "-", stdin=json.dumps(spec).encode())
+        keys = {name: "" for name in os.environ if name.startswith("AWS_")}
+        with (
+            proxied(server.address) as line,
+            working(tmp_path / "w.log", "--server", line.address, env=keys),
+        ):
+            server.idle()
+            assert server.content("copy", "/all") == large + large[:100_000]
+            assert line.passed < 300_000

@@ -65,6 +65,16 @@ PUT_OBJECT = Endpoint(
     answer=hosts.Stored, summary="Upload an output, to be named in a result",
 )  # fmt: skip
 
+LINKS = Endpoint(
+    name="links", method="POST", path="/v1/workers/{session}/links", body=hosts.AskLinks,
+    answer=hosts.Links, summary="Where the store has the inputs of datums at hand",
+)  # fmt: skip
+UPLOAD = Endpoint(
+    name="upload", method="POST", path="/v1/workers/{session}/uploads", body=hosts.AskUpload,
+    answer=hosts.Upload, summary="Where an output may go, and whether it has arrived",
+)  # fmt: skip
+
 WORKER_ENDPOINTS: tuple[Endpoint[Any], ...] = (
     LIST_WORKER, JOIN, LEAVE, DEMAND, REGISTER, WORK, BEAT, RELEASE, CODE, READ_OBJECT, PUT_OBJECT,
+    LINKS, UPLOAD,
 )  # fmt: skip

@@ -7,6 +7,7 @@ hands in results and says that it lives. All of these may be said twice: an answ
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
@@ -32,10 +33,14 @@ class Join(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Joined(Struct, frozen=True, kw_only=True):
-    """The session of a host. After `lease` seconds of silence its work goes to others."""
+    """The session of a host. After `lease` seconds of silence its work goes to others.
+
+    `direct`: objects may be had from the store itself, by links that the server gives.
+    """
 
     session: str
     lease: float
+    direct: bool = False
 
 
 class AskDemand(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,6 +128,44 @@ class Stored(Struct, frozen=True, kw_only=True):
 
     object: bytes
     size: int
+
+
+class AskLinks(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Objects that a datum at hand reads."""
+
+    objects: tuple[bytes, ...]
+
+
+class Direct(Struct, frozen=True, array_like=True):
+    """Where an object is in the store: `length` bytes from `offset` on, at `url`."""
+
+    url: str
+    offset: int
+    length: int
+
+
+class Links(Struct, frozen=True, kw_only=True):
+    """Where objects are, in the order of the question; None: ask the server for the bytes."""
+
+    links: tuple[Direct | None, ...]
+
+
+class AskUpload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A large output: may it go to the store itself? Or, once it was `sent`: is it there?"""
+
+    object: bytes
+    size: int
+    sent: bool = False
+
+
+class Upload(Struct, frozen=True, kw_only=True):
+    """Where to PUT an output (""; through the server), or what became of it.
+
+    state: "" not known yet (ask again), "there", or "missing" (send it through the server).
+    """
+
+    url: str = ""
+    state: Literal["", "there", "missing"] = ""
 
 
 class HostInfo(Struct, frozen=True, kw_only=True):

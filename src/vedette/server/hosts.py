@@ -59,7 +59,10 @@ class Hand:
 
 @dataclass(slots=True)
 class Session:
-    """A host while it works for this server. `number` counts what it was told to have."""
+    """A host while it works for this server. `number` counts what it was told to have.
+
+    `promised` are outputs on their way to the store itself, `checks` those that are compared now.
+    """
 
     id: str
     joined: model.Join
@@ -68,6 +71,8 @@ class Session:
     number: int = 0
     told: _Told | None = None
     hands: dict[str, Hand] = field(default_factory=dict)
+    promised: dict[bytes, int] = field(default_factory=dict)
+    checks: dict[bytes, asyncio.Task[Prepared | None]] = field(default_factory=dict)
     uploads: OrderedDict[bytes, list[tuple[float, Prepared]]] = field(default_factory=OrderedDict)
 
     def hand(self, name: str) -> Hand:

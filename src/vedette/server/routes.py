@@ -6,6 +6,7 @@ from vedette.client.endpoints import ENDPOINTS
 from vedette.server import (
     changes,
     commits,
+    direct,
     files,
     jobs,
     keeping,
@@ -24,7 +25,7 @@ from vedette.server.table import Operation, Table
 
 _MODULES = (
     repos, commits, files, writes, changes, pipelines, jobs, life, status, tokens, secrets, workers,
-    keeping, why)  # fmt: skip
+    direct, keeping, why)  # fmt: skip
 
 
 def handlers() -> dict[str, Handler]:

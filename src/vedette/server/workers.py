@@ -12,6 +12,7 @@ from vedette.model import hosts as model
 from vedette.model.errors import Conflict, Forbidden, Invalid, NotJoined, TooLarge, Unavailable
 from vedette.model.ids import ObjectId
 from vedette.model.work import Code, Task
+from vedette.objects.store import Place
 from vedette.scheduling import leasing
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Worker
@@ -70,7 +71,8 @@ async def join(site: Site, call: Call) -> model.Joined:
             f"slots {body.slots}: use 1 to {MOST_WORKERS}, and a name of 1 to 200 letters"
         )
     session = site.hosts.join(body, time.time_ns() // 1000)
-    return model.Joined(session=session.id, lease=leasing.LEASE)
+    probe = site.objects.link(ObjectId(bytes(32)), 1, Place())
+    return model.Joined(session=session.id, lease=leasing.LEASE, direct=probe is not None)
 
 
 async def leave(site: Site, call: Call) -> None:
@@ -83,7 +85,7 @@ async def leave(site: Site, call: Call) -> None:
 
 async def demand(site: Site, call: Call) -> model.Demand:
     """What a host should have."""
-    session = _session(site, call)
+    session = session_of(site, call)
     ask: model.AskDemand = call.body
     asked = asyncio.ensure_future(site.hosts.demand(session, ask.seen, LONGEST_WAIT))
     await _first(asked, asyncio.ensure_future(call.gone()))
@@ -93,7 +95,7 @@ async def demand(site: Site, call: Call) -> model.Demand:
 
 async def register(site: Site, call: Call) -> None:
     """Make a worker known."""
-    session = _session(site, call)
+    session = session_of(site, call)
     new: model.NewWorker = call.body
     if site.hosts.taken(new.name, session):
         raise Conflict(f"another host has a worker {new.name!r}: choose another name")
@@ -112,7 +114,7 @@ async def register(site: Site, call: Call) -> None:
 
 async def work(site: Site, call: Call) -> model.Given:
     """Take results in and give tasks out."""
-    session = _session(site, call)
+    session = session_of(site, call)
     body: model.Work = call.body
     hand = session.hand(call.params["worker"])
     if site.rounds.beat(hand.name) is None:
@@ -195,7 +197,7 @@ async def _give_back(site: Site, hand: Hand, leases: set[int]) -> None:
 
 async def beat(site: Site, call: Call) -> model.Beaten:
     """Take note that workers live, and tell them what they hold in vain."""
-    session = _session(site, call)
+    session = session_of(site, call)
     body: model.Beat = call.body
     abandon: dict[str, tuple[int, ...]] = {}
     unknown: list[str] = []
@@ -215,7 +217,7 @@ async def beat(site: Site, call: Call) -> model.Beaten:
 
 async def release(site: Site, call: Call) -> None:
     """Let workers go."""
-    session = _session(site, call)
+    session = session_of(site, call)
     body: model.Release = call.body
     names = [name for name in body.workers if name in session.hands]
     await _release(site, session, names, body.reason[:1000], fault=body.fault)
@@ -236,7 +238,7 @@ async def _release(
 
 async def code(site: Site, call: Call) -> Code:
     """A pipeline version, with its secrets: only for who holds a datum of it."""
-    session = _session(site, call)
+    session = session_of(site, call)
     key = call.params["key"]
     if not session.may_read(key):
         raise Forbidden(f"this host holds no datum of {key!r}")
@@ -251,7 +253,7 @@ async def read_object(site: Site, call: Call) -> Content:
     except ValueError:
         raise Invalid(f"object id {call.params['id'][:80]!r}: use 64 hex digits") from None
     if call.scope != ADMIN or query.session:
-        session = _session(site, call, query.session)
+        session = session_of(site, call, query.session)
         if session.size_of(name) is None:
             raise Forbidden(f"object {name.hex()} belongs to no datum that this host holds")
     with site.read() as rows:
@@ -268,14 +270,15 @@ async def read_object(site: Site, call: Call) -> Content:
 
 async def put_object(site: Site, call: Call) -> model.Stored:
     """Store an output that a result will name. One that is never named is harmless waste."""
-    session = _session(site, call)
+    session = session_of(site, call)
     limit = site.limits.stream
     made = await uploads.staged_stream(site, b"", call.chunks(), "an output", limit)
     session.keep(made)
     return model.Stored(object=made.id, size=made.size)
 
 
-def _session(site: Site, call: Call, key: str | None = None) -> Session:
+def session_of(site: Site, call: Call, key: str | None = None) -> Session:
+    """The session that a call belongs to. Raises Forbidden, NotJoined."""
     _need_worker(call)
     return site.hosts.get(call.params["session"] if key is None else key)
 

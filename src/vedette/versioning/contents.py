@@ -61,6 +61,12 @@ def prepare_stream(objects: ObjectStore, chunks: Iterable[bytes], limit: int) ->
     return _noted(Prepared(id=name, size=size, place=place))
 
 
+def arrived(objects: ObjectStore, name: ObjectId, size: int) -> Prepared | None:
+    """What somebody else sent to the store itself, read and compared; None if it is not whole."""
+    found = _noted(Prepared(id=name, size=size))
+    return found if objects.arrived(name, size) else None
+
+
 def _noted(prepared: Prepared) -> Prepared:
     _ON_THEIR_WAY[id(prepared)] = prepared
     return prepared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +12,14 @@ from msgspec import structs
 
 from vedette.client import worker_endpoints as at
 from vedette.model.errors import Forbidden, NotFound, Unavailable, VedetteError
+from vedette.model.hosts import AskLinks, AskUpload
 from vedette.model.ids import object_hasher, object_id
 from vedette.model.work import Result, Task
 from vedette.worker.fetched import Fetched
+from vedette.worker.gather import INLINE_BYTES
 from vedette.worker.line import Line
 from vedette.worker.pieces import pieces, write
+from vedette.worker.straight import Straight
 
 EAGER_BYTES = 1 << 20
 EAGER_TOTAL = 32 << 20
@@ -39,8 +43,17 @@ class Moving:
         self._ask = ask
         self._session = session
         self._fetched = Fetched(cache)
+        self.store: Straight | None = None
         self._fetching: dict[bytes, asyncio.Task[bytes]] = {}
         self._uploads: dict[bytes, list[asyncio.Task[None]]] = {}
+
+    async def reach(self, *, direct: bool) -> None:
+        """Whether the store itself may be asked."""
+        if self.store is not None and not direct:
+            await self.store.close()
+            self.store = None
+        elif self.store is None and direct:
+            self.store = Straight()
 
     def known(self, name: bytes) -> bytes | None:
         """An object that is here already; from any thread."""
@@ -48,15 +61,17 @@ class Moving:
 
     async def prepare(self, tasks: Sequence[Task]) -> None:
         """Fetch the small inputs of tasks. What fails is asked for again when it is needed."""
-        wanted: set[bytes] = set()
+        wanted: dict[bytes, bool] = {}
         room = EAGER_TOTAL
         for task in tasks:
             for file in (file for given in task.inputs for file in given.files):
                 if file.size <= EAGER_BYTES and room > file.size and file.object not in wanted:
-                    wanted.add(file.object)
+                    wanted[file.object] = file.size <= INLINE_BYTES
                     room -= file.size
         lacking = [name for name in wanted if self._fetched.get(name) is None]
-        await asyncio.gather(*map(self.get, lacking), return_exceptions=True)
+        await asyncio.gather(
+            *(self.get(name, small=wanted[name]) for name in lacking), return_exceptions=True
+        )
 
     def upload(self, name: bytes, data: bytes, done: Callable[[object], None]) -> None:
         """Begin to upload an output; the result that names it waits for that."""
@@ -80,19 +95,24 @@ class Moving:
                 return structs.replace(result, state="lost", reason=reason, outputs=(), tries=1)
         return result
 
-    async def get(self, name: bytes) -> bytes:
-        """An object, fetched once however many ask for it at the same time."""
+    async def get(self, name: bytes, *, small: bool = False) -> bytes:
+        """An object, fetched once however many ask for it at the same time.
+
+        A small one lies with the rows: the store is not asked for it.
+        """
         task = self._fetching.get(name)
         if task is None:
-            task = self._fetching[name] = asyncio.ensure_future(self._get(name))
+            task = self._fetching[name] = asyncio.ensure_future(self._get(name, small))
             task.add_done_callback(lambda _: self._fetching.pop(name, None))
         return await asyncio.shield(task)
 
-    async def _get(self, name: bytes) -> bytes:
+    async def _get(self, name: bytes, small: bool) -> bytes:
         found = self._fetched.get(name)
         if found is not None:
             return found
         with _while_held():
+            if not small and (found := await self._straight_from_store(name)) is not None:
+                return found
             data = await self._line.call(
                 at.READ_OBJECT, {"id": name.hex()}, {"session": self._session()}, deadline=MOVING
             )
@@ -103,6 +123,9 @@ class Moving:
 
     async def fetch_to(self, name: bytes, size: int, descriptor: int) -> None:
         """Write an object to an open file, in pieces. Raises Unavailable."""
+        with _while_held():
+            if await self._store_to(name, size, descriptor):
+                return
         hasher = object_hasher()
 
         def keep(piece: bytes) -> None:
@@ -117,6 +140,55 @@ class Moving:
         if hasher.digest() != name:
             raise Unavailable(f"object {name.hex()[:16]} did not arrive as it should")
 
+    async def _straight_from_store(self, name: bytes) -> bytes | None:
+        """A whole object by a link; None where there is none, or it did not work."""
+        found = bytearray()
+
+        async def take(piece: bytes) -> None:
+            found.extend(piece)
+
+        if not await self._by_link(name, take) or object_id(bytes(found)) != name:
+            return None
+        data = bytes(found)
+        self._fetched.add(name, data)
+        return data
+
+    async def _store_to(self, name: bytes, size: int, descriptor: int) -> bool:
+        """Write an object to an open file by a link; False leaves the file as it was."""
+        hasher = object_hasher()
+
+        def keep(piece: bytes) -> None:
+            hasher.update(piece)
+            write(descriptor, piece)
+
+        came = await self._by_link(name, lambda piece: asyncio.to_thread(keep, piece))
+        if came and hasher.digest() == name:
+            return True
+        await asyncio.to_thread(os.ftruncate, descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return False
+
+    async def _by_link(self, name: bytes, take: Callable[[bytes], Awaitable[None]]) -> bool:
+        if self.store is None:
+            return False
+        body = AskLinks(objects=(name,))
+        link = (await self._ask(at.LINKS, {}, lambda: body, deadline=MOVING)).links[0]
+        return link is not None and await self.store.get(link, take)
+
+    async def _file_to_store(self, descriptor: int) -> tuple[bytes, int] | None:
+        """Send a file to the store itself; None: it must go through the server."""
+        if self.store is None:
+            return None
+        name, size = await asyncio.to_thread(_named, descriptor)
+        ask = AskUpload(object=name, size=size)
+        url = (await self._ask(at.UPLOAD, {}, lambda: ask, deadline=MOVING)).url
+        if not url or not await self.store.put(url, descriptor, size):
+            return None
+        sent = AskUpload(object=name, size=size, sent=True)
+        while not (state := (await self._ask(at.UPLOAD, {}, lambda: sent, deadline=MOVING)).state):
+            pass  # the server is still reading it
+        return (name, size) if state == "there" else None
+
     async def _upload(self, name: bytes, data: bytes) -> None:
         stored = await self._ask(at.PUT_OBJECT, {}, lambda: data, deadline=MOVING)
         if stored.object != name:
@@ -124,6 +196,8 @@ class Moving:
 
     async def upload_file(self, descriptor: int) -> tuple[bytes, int]:
         """Upload all bytes of an open file, in pieces; id and size. Raises Unavailable."""
+        if (sent := await self._file_to_store(descriptor)) is not None:
+            return sent
         hashers = []
 
         async def content() -> AsyncIterator[bytes]:
@@ -138,6 +212,14 @@ class Moving:
         if stored.object != hashers[-1].digest():
             raise Unavailable("other bytes arrived at the server than were sent")
         return stored.object, stored.size
+
+
+def _named(descriptor: int) -> tuple[bytes, int]:
+    hasher, size = object_hasher(), 0
+    for piece in pieces(descriptor):
+        hasher.update(piece)
+        size += len(piece)
+    return hasher.digest(), size
 
 
 @contextmanager

@@ -266,6 +266,7 @@ class RemoteSource:
                 self._fail(error)
                 raise
             self._session, self._lease = joined.session, joined.lease
+            await self._moving.reach(direct=joined.direct)
             if old:
                 _log.info("joined the server anew", address=self._line.address)
         for talk in list(self._talks.values()) if old else ():
@@ -315,4 +316,5 @@ class RemoteSource:
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
+        await self._moving.reach(direct=False)
         await self._line.close()
