@@ -181,6 +181,26 @@ def test_s5_history_is_run_again_into_a_branch_that_the_live_one_moves_to(run: R
     assert "branch goes with all" in run("rerun-pipeline", "one", "--branch", "x", code=2).err
 
 
+def test_t7_waiting_ends_also_where_jobs_fail_and_tells_what_became_of_them(run: Run) -> None:
+    run("create-repo", "images")
+    broken = spec("one", pfs("images"))
+    broken["transform"]["stdin"] = ["test -e /pfs/images/good && cp /pfs/images/* /pfs/out/"]
+    create(run, {**broken, "datum_tries": 1}, spec("two", pfs("one")))
+    run("put-file", "images@master:/bad", "-f", "-", stdin=b"x")
+    flushed = run("flush-commit", "images@master", "--raw").objects()
+    assert {each["repo"]: each["state"] for each in flushed} == {
+        "images": "finished", "one": "errored", "two": "errored"
+    }  # fmt: skip
+    run("wait", "--idle")
+    assert {j["pipeline"]: j["state"] for j in run("list-job", "--raw").objects()} == {
+        "one": "FAILURE", "two": "UNRUNNABLE"
+    }  # fmt: skip
+    run("delete-file", "images@master:/bad")
+    run("put-file", "images@master:/good", "-f", "-", stdin=b"y")
+    run("flush-commit", "images@master")
+    assert run("get-file", "two@master:/good").out == "y"
+
+
 def test_d6_run_cron_ticks(run: Run) -> None:
     create(run, spec("clock", {"cron": {"name": "tick", "spec": "CRON_TZ=Asia/Tokyo @yearly"}}))
     told = run("run-cron", "clock").out

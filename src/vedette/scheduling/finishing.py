@@ -277,6 +277,8 @@ def fail(round: Round, job: Job, state: str, reason: str) -> None:
     job.reason = reason
     commits.fail(round.tx, job.commit, reason)
     _end(round, job, state)
+    # Those after it are found anew in this round: what has just ended must be found done.
+    rounds.flush_datums(round)
     for later in pipeline.jobs:
         if later.expanded or later.expansion is not None:
             expansion.undo(round, later)
