@@ -15,6 +15,7 @@ import tarfile
 import time
 from pathlib import Path
 
+from claims import claims
 from clients import Connection, run
 from measure import (
     COMMAND_IMAGE,
@@ -50,6 +51,8 @@ def main() -> None:
         python_stage(report, serving, files)
         report.say(f"A command stage, {' '.join(COMMAND)}")
         command_stage(report, serving, options.datums)
+        report.say("The scheduler alone, 8 workers that claim and report in batches of 16")
+        claims(report, folder, 20_000)
         if not options.no_rest:
             at_rest(report, serving)
     report.end()

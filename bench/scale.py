@@ -30,19 +30,20 @@ SLACK = 0.6
 def main() -> None:
     """Measure and print."""
     parser = arguments(__doc__ or "")
-    parser.add_argument("--most", type=int, default=1_000_000, help="most files in the input")
+    parser.add_argument(
+        "--files", type=int, nargs="+", default=[1000, 10_000, 100_000, 1_000_000],
+        help="files in the input, the fewest first",
+    )  # fmt: skip
     options = parser.parse_args()
     report = Report("scale", options.json)
     first: dict[str, float] = {}
-    count = 1000
-    while count <= options.most:
+    for count in options.files:
         report.say(f"{count:,} files in the input, as many in the output")
         with scratch(options.scratch) as folder, server(folder / "data") as serving:
             found = measured(serving, count, report)
         for name, value in found.items():
             first.setdefault(name, value)
             told(report, f"{name}, {count:,}", value, first[name])
-        count *= 10
     report.end()
 
 
