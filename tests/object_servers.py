@@ -159,6 +159,36 @@ class Moto(ObjectServer):
         return made.status_code < 500
 
 
+class MotoTls(Moto):
+    """moto behind TLS with a certificate that nobody knows: `certificate` names its file."""
+
+    @property
+    def certificate(self) -> Path:
+        """The file to trust."""
+        return self.folder / "certificate.pem"
+
+    def words(self) -> Sequence[str]:
+        key = self.folder / "key.pem"
+        if not key.exists():
+            self.endpoint = self.endpoint.replace("http:", "https:")
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                 "-nodes", "-keyout", str(key), "-out", str(self.certificate), "-days", "2",
+                 "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+                 "-addext", "basicConstraints=critical,CA:FALSE"],
+                check=True, capture_output=True,
+            )  # fmt: skip
+        return [*super().words(), "-c", str(self.certificate), "-k", str(key)]
+
+    def _answers(self) -> bool:
+        try:
+            where = f"{self.endpoint}/{self.bucket}"
+            made = httpx2.put(where, timeout=5, trust_env=False, verify=False)
+        except httpx2.HTTPError:
+            return False
+        return made.status_code < 500
+
+
 class Rclone(ObjectServer):
     """rclone over a folder: it takes a second create of the same key for a good one."""
 

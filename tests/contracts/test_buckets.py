@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 
 import pytest
-from tests.object_servers import ObjectServer, at, one_line
+from tests.object_servers import MotoTls, ObjectServer, at, one_line, running
 
 from vedette.model.errors import Conflict, Invalid, Unavailable
 from vedette.objects import check
@@ -86,3 +87,17 @@ def test_of_many_who_create_one_key_at_once_one_succeeds(weed: ObjectServer) -> 
     for thread in threads:
         thread.join()
     assert len(won) == 1 and bucket.read("race", 0, 10) == b"%d" % won[0]
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_store_with_a_private_authority_is_trusted_when_told_to() -> None:
+    with running(MotoTls) as server:
+        assert isinstance(server, MotoTls)
+        place, told = server.place(), {"AWS_CA_BUNDLE": str(server.certificate)}
+        bucket = Bucket(place, {**server.environ, **told})
+        bucket.create("key", b"over TLS")
+        assert bucket.read("key", 0, 100) == b"over TLS"
+        with pytest.raises(Unavailable, match="no answer"):
+            Bucket(place, server.environ, patience=0.0).read("key", 0, 100)
+        with pytest.raises(Invalid, match="AWS_CA_BUNDLE /nowhere: No such file"):
+            Bucket(place, {**server.environ, "AWS_CA_BUNDLE": "/nowhere"})

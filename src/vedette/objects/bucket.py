@@ -56,9 +56,9 @@ class Bucket:
     """The keys under a prefix of a bucket.
 
     `address` is s3://BUCKET/PREFIX; `environ` has the AWS_* variables that say where and who:
-    AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN and
-    AWS_VIRTUAL_HOSTED_STYLE_REQUEST. What fails is tried again for `patience` seconds; a request
-    may take `timeout` seconds. Raises Invalid when the address makes no sense.
+    AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
+    AWS_VIRTUAL_HOSTED_STYLE_REQUEST and AWS_CA_BUNDLE. What fails is tried again for `patience`
+    seconds; a request may take `timeout` seconds. Raises Invalid when the address makes no sense.
     """
 
     def __init__(
@@ -77,20 +77,24 @@ class Bucket:
             self.endpoint += f":{split.port}"
         self._patience = patience
         self._gave_up = -_SULK
-        options = _options(environ, endpoint)
-        self._store = self._client(timeout, patience, options)
-        self._brisk = self._client(min(timeout, 3.0), 0.0, options)
+        options, trusted = _options(environ, endpoint), _trusted(environ)
+        self._store = self._client(timeout, patience, options, trusted)
+        self._brisk = self._client(min(timeout, 3.0), 0.0, options, trusted)
 
-    def _client(self, timeout: float, patience: float, options: dict[str, Any]) -> S3Store:
+    def _client(
+        self, timeout: float, patience: float, options: dict[str, Any], trusted: dict[str, Any]
+    ) -> S3Store:
         """A client whose requests may take so long, and are tried again for so long."""
+        client: Any = {
+            "allow_http": str(options.get("endpoint", "")).startswith("http:"),
+            "timeout": timedelta(seconds=timeout),
+            "connect_timeout": timedelta(seconds=min(5.0, timeout)),
+            **trusted,
+        }
         return S3Store(
             self.name,
             prefix=self.prefix or None,
-            client_options={
-                "allow_http": str(options.get("endpoint", "")).startswith("http:"),
-                "timeout": timedelta(seconds=timeout),
-                "connect_timeout": timedelta(seconds=min(5.0, timeout)),
-            },
+            client_options=client,
             retry_config={
                 "max_retries": 3 if patience else 0,
                 "retry_timeout": timedelta(seconds=max(patience, 1.0)),
@@ -265,6 +269,17 @@ def _options(environ: Mapping[str, str], endpoint: str) -> dict[str, Any]:
             )
         found["endpoint"] = endpoint
     return found
+
+
+def _trusted(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The certificates of AWS_CA_BUNDLE, which are trusted besides the usual ones."""
+    file = environ.get("AWS_CA_BUNDLE")
+    if not file:
+        return {}
+    try:
+        return {"root_certificate": Path(file).read_bytes()}
+    except OSError as error:
+        raise Invalid(f"AWS_CA_BUNDLE {file}: {error.strerror or error}") from None
 
 
 def _full(what: str, code: str) -> VedetteError:
