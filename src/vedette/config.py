@@ -25,7 +25,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     None: as many as there are cores, 0: none in this process. `objects` is s3://BUCKET/PREFIX when
     objects are kept in a bucket; of what is read from there, `object_cache` bytes stay in `data`.
     `grace`: seconds that bytes are kept after the last who named them has gone; more than three
-    leases (ENGINE K3). `apps` holds a table of settings for each application.
+    leases (ENGINE K3). `egress_roots`: folders and s3:// prefixes to which outputs may be copied.
+    `apps` holds a table of settings for each application.
 
     `database` is postgresql://USER@HOST:PORT/NAME when rows are kept there and not in `data`; then
     several servers may use it, and `advertise` is the URL at which the others reach this one.
@@ -40,6 +41,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     grace: float = 60.0
     database: str = ""
     advertise: str = ""
+    egress_roots: tuple[str, ...] = ()
     apps: dict[str, dict[str, Any]] = {}
 
 

@@ -25,6 +25,7 @@ from vedette.launchers import runtimes
 from vedette.launchers.processes import ProcessLauncher
 from vedette.metadata.store import MetadataStore
 from vedette.model.work import Pool
+from vedette.scheduling.egress import Carriers
 from vedette.scheduling.loop import Loop
 from vedette.scheduling.standing import StandingPipelines
 from vedette.scheduling.upkeep import Upkeep
@@ -94,6 +95,7 @@ class Leading:
         own = None if settings.workers == 0 else launcher
         self.loop = Loop(store, objects, own, images, clock, new_id)
         self.site = Site(self.loop, __version__, datetime.now(UTC))
+        self.site.egress_roots = settings.egress_roots
         policy = Policy(grace=int(settings.grace * 1e6))
         self.site.upkeep = self.upkeep = Upkeep(
             self.loop, clock, policy, deleting=partial(backup.deleting, settings.data)
@@ -108,6 +110,9 @@ class Leading:
         self._held.callback(self.loop.stop)
         self.upkeep.start()
         self._held.callback(self.upkeep.stop)
+        carriers = Carriers(self.loop, self.settings.egress_roots)
+        carriers.start()
+        self._held.callback(carriers.stop)
         if self.settings.workers != 0:
             standing = StandingPipelines(self.loop, self._workers)
             standing.start()

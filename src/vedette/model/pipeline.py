@@ -73,6 +73,13 @@ class Spout(Struct, frozen=True, kw_only=True):
     marker: str = ""
 
 
+class Egress(Struct, frozen=True, kw_only=True):
+    """Where outputs are copied to. `secret` has the credentials, if not the server's own."""
+
+    url: str
+    secret: str = ""
+
+
 OutputConflict = Literal["error", "concat", "first", "last", "identical"]
 
 
@@ -103,6 +110,7 @@ class PipelineSpec(Struct, frozen=True, kw_only=True):
     datum_set: DatumSet | None = None
     service: Service | None = None
     spout: Spout | None = None
+    egress: Egress | None = None
     document: dict[str, Any] = {}
 
     @property

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from msgspec import Struct
 
+from vedette.model.egress import egress
 from vedette.model.errors import InvalidName, InvalidSpec
 from vedette.model.inputs import Input, Union
 from vedette.model.paths import check_name
@@ -99,6 +100,7 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
     transform = _transform(reading, words.get("transform", {}))
     tree, atoms = _input(reading, words, name)
     service, spout = standing(reading, words)
+    target = egress(reading, words)
     parallelism = _parallelism(reading, words.get("parallelism_spec", {}))
     tries = words.get("datum_tries", 3)
     if not 1 <= tries <= MAX_TRIES:
@@ -137,6 +139,7 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
         datum_set=datum_set(words),
         service=service,
         spout=spout,
+        egress=target,
         document=document,
     )
     return ParsedSpec(spec, (*reading.warnings, *likely_conflicts(spec)))

@@ -53,7 +53,7 @@ SHAPES: dict[str, Shape] = {
         "input": Field("object", "Which files make datums", "input"),
         "output_branch": Field("text", "Branch of the output repo that jobs commit to"),
         "egress": Field(
-            "object", "Where outputs are copied to after a job", "egress", later="egress comes"
+            "object", "Where outputs are copied to after a job", "egress"
         ),
         "datum_set_spec": Field(
             "object", "How much of a job a worker claims at once, at most", "datum_set_spec"
@@ -220,9 +220,10 @@ SHAPES: dict[str, Shape] = {
         "overwrite": Field("flag", "Keep one file instead of one per tick"),
     },
     "egress": {
-        "URL": Field("text", "An object store's address"),
-        "object_storage": Field("any", "2.x: an object store"),
-        "sql_database": Field("any", "2.x: a database"),
+        "URL": Field("text", "file:///FOLDER below one of egress_roots, or s3://BUCKET/PREFIX"),
+        "object_storage": Field("any", "2.x: the same, as its `url`"),
+        "sql_database": Field("any", "2.x: a database; refused"),
+        "secret": Field("text", "A secret with AWS_ACCESS_KEY_ID and the like for the bucket"),
     },
     "datum_set_spec": {
         "number": Field("count", "Datums that a worker holds at most"),

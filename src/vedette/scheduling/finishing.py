@@ -50,7 +50,7 @@ def finish(round: Round, job: Job) -> bool:
     pipeline.good = Base(job.num, job.version, job.inputs, job.total)
     _count(job)
     _count_standing(round, job)
-    _end(round, job, "SUCCESS")
+    _end(round, job, "SUCCESS" if pipeline.spec.egress is None else "EGRESSING")
     return True
 
 
@@ -335,7 +335,8 @@ def _replan(round: Round, pipeline: Pipeline) -> None:
 
 def _end(round: Round, job: Job, state: str) -> None:
     job.state = state
-    job.finished = job.pipeline.turn = round.now
+    job.pipeline.turn = round.now
+    job.finished = None if state == "EGRESSING" else round.now
     round.memory.unfinished.discard(job.commit)
     if job in job.pipeline.jobs:
         job.pipeline.jobs.remove(job)

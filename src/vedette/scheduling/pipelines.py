@@ -182,7 +182,7 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
     drafts.undo(tx.rows, pipeline)
     tx.rows.run("draft_drop", pipeline=pipeline)
     for query in ("delete_pipeline_job_datums", "delete_pipeline_jobs",
-                  "delete_pipeline_versions", "delete_pipeline"):  # fmt: skip
+                  "delete_pipeline_versions", "drop_egress", "delete_pipeline"):  # fmt: skip
         tx.rows.run(query, id=pipeline)
     tx.rows.run("delete_pipeline_logs", name=name)
     tx.rows.run("drop_members", pipeline=pipeline)

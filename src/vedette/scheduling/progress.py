@@ -81,7 +81,7 @@ def _finish(round: Round, pipeline: Pipeline) -> bool:
             return False
         if not finishing.finish(round, job):
             break
-        if job.state != "SUCCESS":
+        if job.state not in ("SUCCESS", "EGRESSING"):
             return True
     else:
         return False

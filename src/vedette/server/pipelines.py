@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vedette.client.endpoints import PipelineOptions
+from vedette.model import egress
 from vedette.model.api import PipelinePlan
 from vedette.model.pipeline import PipelineInfo
 from vedette.model.spec import parse_spec
@@ -25,7 +26,10 @@ async def create_pipeline(site: Site, call: Call) -> PipelinePlan:
     """Create or update a pipeline, or say what that would do."""
     document, values = lift_secrets(call.body)
     query = call.query
-    warnings = tuple(parse_spec(document).warnings)
+    parsed = parse_spec(document)
+    warnings = parsed.warnings
+    if parsed.spec.egress is not None:
+        egress.check(parsed.spec.egress, site.egress_roots)
     plan = await asyncio.to_thread(_plan, site, document, query)
     if query.dry_run:
         return PipelinePlan(plan=plan, warnings=warnings)

@@ -91,6 +91,7 @@ class Site:
         self.hub = Hub(rounds.listen)
         self.services = Supervisor()
         self.upkeep: Upkeep | None = None
+        self.egress_roots: tuple[str, ...] = ()
         self.tokens = Tokens(rounds.store)
         self.hosts = Hosts()
         rounds.watch_demand(self.hosts.watch)

@@ -106,12 +106,14 @@ WHERE state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE') AND started IS NO
 SELECT j.num, j.id, j.pipeline, j.version, j.cmt, c.id, j.base, j.inputs, j.state, j.created,
   j.started
 FROM job j JOIN cmt c ON c.num = j.cmt
-WHERE j.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE') ORDER BY j.num
+WHERE j.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE','EGRESSING') ORDER BY j.num
 
 -- name: good_job
--- description: the newest successful job of a pipeline
-SELECT num, version, inputs, total, cmt FROM job
-WHERE pipeline = :pipeline AND state = 'SUCCESS' ORDER BY num DESC LIMIT 1
+-- description: the newest job of a pipeline whose output commit is finished, copied outside or not
+SELECT j.num, j.version, j.inputs, j.total, j.cmt FROM job j JOIN cmt c ON c.num = j.cmt
+WHERE j.pipeline = :pipeline AND (j.state = 'SUCCESS'
+  OR (j.state IN ('EGRESSING', 'FAILURE') AND c.state = 'finished'))
+ORDER BY j.num DESC LIMIT 1
 
 -- name: last_end
 -- description: when a pipeline's newest job to end did so
@@ -146,7 +148,7 @@ SELECT repo, name, head FROM branch
 -- name: open_auto_commits
 -- description: commits of unfinished jobs
 SELECT c.repo, c.branch, c.num FROM cmt c JOIN job j ON j.cmt = c.num
-WHERE j.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE') ORDER BY c.num
+WHERE j.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE','EGRESSING') ORDER BY c.num
 
 -- name: add_planned_commit
 -- description: the open output commit of a job

@@ -1,0 +1,202 @@
+"""Outputs that are copied outside: spec field `egress`."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import obstore
+import pytest
+from obstore.store import S3Store
+from tests.object_servers import KEY, SECRET, ObjectServer
+from tests.rig import Rig, pfs, rig
+
+from vedette.model import egress
+from vedette.model.errors import Invalid, InvalidSpec
+from vedette.model.pipeline import Egress
+from vedette.model.spec import parse_spec
+from vedette.objects.outside import OutsideFolder
+from vedette.scheduling.egress import TRIES, Carriers
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Rig]:
+    (tmp_path / "engine").mkdir()
+    with rig(tmp_path / "engine") as made:
+        yield made
+
+
+def carried(engine: Rig, *roots: str) -> Carriers:
+    made = Carriers(engine.loop, roots, pause=lambda _: None)
+    made.start()
+    return made
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*")) if path.is_file()
+    }  # fmt: skip
+
+
+def test_new_output_is_copied_and_what_is_there_already_is_not(engine: Rig, tmp_path: Path) -> None:
+    """A job is EGRESSING until its files are outside; a deleted file stays outside."""
+    out = tmp_path / "out"
+    carriers = carried(engine, str(tmp_path))
+    try:
+        engine.repo("images")
+        engine.pipeline("p", pfs("images", "/*"), egress={"URL": f"file://{out}/deep"})
+        engine.put("images", {"/a": b"1", "/b": b"2"})
+        engine.settle()
+        assert tree(out / "deep") == {path[1:]: data for path, data in engine.tree("p").items()}
+        (out / "deep" / "a").unlink()
+        engine.put("images", {"/b": b"3", "/c": b"4"})
+        engine.put("images", {"/b": None})
+        engine.settle()
+        assert sorted(tree(out / "deep")) == ["b", "c"]
+        assert {job.state for job in engine.jobs("p")} == {"SUCCESS"}
+        assert all(job.finished is not None for job in engine.jobs("p"))
+    finally:
+        carriers.stop()
+
+
+def test_what_cannot_be_copied_fails_the_job_and_later_comes_with_the_next(
+    engine: Rig, tmp_path: Path
+) -> None:
+    """The output commit stays and the pipelines below have read it; the next job copies both."""
+    out = tmp_path / "out"
+    out.write_bytes(b"a file where a folder should be")
+    carriers = carried(engine, str(tmp_path))
+    try:
+        engine.repo("images")
+        engine.pipeline("p", pfs("images", "/*"), egress={"URL": f"file://{out}"})
+        engine.pipeline("below", pfs("p", "/*"))
+        engine.put("images", {"/a": b"1"})
+        engine.settle()
+        (job,) = engine.jobs("p")
+        assert (job.state, job.processed) == ("FAILURE", 1)
+        assert (
+            f"egress failed {TRIES} times, its output commit stays: egress to file://" in job.reason
+        )
+        assert list(engine.tree("below")) == ["/a"]
+        out.unlink()
+        engine.end()
+        carriers.stop()
+        engine.begin()
+        carriers = carried(engine, str(tmp_path))
+        engine.put("images", {"/b": b"2"})
+        engine.settle()
+        assert sorted(tree(out)) == ["a", "b"]
+        newest = engine.jobs("p")[0]
+        assert (newest.state, newest.processed, newest.skipped, newest.total) == (
+            "SUCCESS",
+            1,
+            1,
+            2,
+        )
+    finally:
+        carriers.stop()
+
+
+def test_c1_copying_goes_on_where_the_server_ended(engine: Rig, tmp_path: Path) -> None:
+    """C1: the job is EGRESSING meanwhile, and datums do not run again."""
+    out = tmp_path / "out"
+    engine.repo("images")
+    engine.pipeline("p", pfs("images", "/*"), egress={"URL": f"file://{out}"})
+    engine.put("images", {f"/{n:03}": b"x" for n in range(450)})
+    reached = threading.Event()
+    engine.loop.listen(
+        lambda events: reached.set() if any(e.state == "EGRESSING" for e in events) else None
+    )
+    assert reached.wait(60)
+    ran = len(engine.ran)
+    assert engine.jobs("p")[0].state == "EGRESSING"
+    engine.end()
+    engine.begin()
+    carriers = carried(engine, str(tmp_path))
+    try:
+        engine.settle()
+        assert len(tree(out)) == 450
+        assert (engine.jobs("p")[0].state, len(engine.ran)) == ("SUCCESS", ran)
+    finally:
+        carriers.stop()
+
+
+def test_a_bucket_takes_outputs_with_the_credentials_of_a_secret(
+    engine: Rig, tmp_path: Path, moto: ObjectServer
+) -> None:
+    """What the spec, the rows and the log hold has no credentials."""
+    place = moto.place()
+    values = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET,
+              "AWS_ENDPOINT_URL": moto.endpoint, "AWS_REGION": "us-east-1"}  # fmt: skip
+    for name, value in values.items():
+        engine.loop.submit(
+            lambda tx, name=name, value=value: tx.rows.run(  # type: ignore[misc]
+                "secret_put", name="mine", key=name, value=value.encode(), created=tx.now
+            )
+        ).result()
+    carriers = carried(engine)
+    try:
+        engine.repo("images")
+        engine.pipeline("p", pfs("images", "/*"), egress={"URL": place, "secret": "mine"})
+        engine.put("images", {"/a": b"1", "/b": b"2" * 50_000})
+        engine.settle()
+        assert [job.state for job in engine.jobs("p")] == ["SUCCESS"], engine.jobs("p")[0].reason
+        bucket, _, prefix = place.removeprefix("s3://").partition("/")
+        store = S3Store(
+            bucket, prefix=prefix, endpoint=moto.endpoint, access_key_id=KEY,
+            secret_access_key=SECRET, region="us-east-1", client_options={"allow_http": True},
+        )  # fmt: skip
+        found = {each["path"]: each["size"] for page in obstore.list(store) for each in page}
+        assert {name: size > 0 for name, size in found.items()} == {"a": True, "b": True}
+    finally:
+        carriers.stop()
+
+
+@pytest.mark.parametrize(("url", "secret", "roots", "fits"), [
+    ("file:///srv/out/a", "", ["/srv/out"], True),
+    ("file:///srv/out", "", ["/srv/out/"], True),
+    ("file:///srv/outside", "", ["/srv/out"], False),
+    ("file:///srv/out/a", "", [], False),
+    ("file:///srv/out/a", "", ["s3://srv/out"], False),
+    ("s3://b/x/y", "", ["s3://b/x"], True),
+    ("s3://b/xy", "", ["s3://b/x"], False),
+    ("s3://b/x", "", [], False),
+    ("s3://b/x", "mine", [], True),
+])  # fmt: skip
+def test_only_places_that_the_settings_name_are_written_to(
+    url: str, secret: str, roots: list[str], fits: bool
+) -> None:
+    target = Egress(url=url, secret=secret)
+    if fits:
+        egress.check(target, roots)
+    else:
+        with pytest.raises(Invalid, match=r"none of egress_roots|for egress_roots"):
+            egress.check(target, roots)
+
+
+@pytest.mark.parametrize("url", [
+    "gs://b/x", "file://host/x", "file:///", "file:///a/../b", "file:///a/%2e%2e/b", "s3://",
+    "s3://key:secret@b/x", "s3://b/x?key=1", "/srv/out", 7,
+])  # fmt: skip
+def test_an_address_that_is_no_place_is_refused(url: object) -> None:
+    """U6."""
+    document = {"pipeline": {"name": "p"}, "transform": {"cmd": ["x"]}, "egress": {"URL": url},
+                "input": {"pfs": {"repo": "r", "glob": "/"}}}  # fmt: skip
+    with pytest.raises(InvalidSpec, match=r"egress\.URL"):
+        parse_spec(document)
+
+
+def test_a_link_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out" / "d").symlink_to(tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere" / "x", tmp_path / "out" / "f")
+    place = OutsideFolder(str(tmp_path / "out"))
+    with pytest.raises(Invalid, match="leads out"):
+        place.put("/d/x", b"1")
+    place.put("/f", b"1")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert (tmp_path / "out" / "f").read_bytes() == b"1"
