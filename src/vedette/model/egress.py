@@ -20,12 +20,11 @@ def egress(reading: Reading, words: dict[str, Any]) -> Egress | None:
     given = words.get("egress")
     if given is None:
         return None
-    if "sql_database" in given:
-        reading.fault("egress.sql_database", "databases are not written to: use a folder or bucket")
-        return None
     storage = given.get("object_storage")
     url = given.get("URL") or (storage.get("url", "") if isinstance(storage, dict) else "")
     path = "egress.URL" if "URL" in given else "egress.object_storage.url"
+    if not url and "sql_database" in given:
+        return None  # which is refused as something to come
     if not url:
         reading.missing("egress.URL", "where to?")
     elif not isinstance(url, str) or not _known(url):

@@ -222,7 +222,7 @@ SHAPES: dict[str, Shape] = {
     "egress": {
         "URL": Field("text", "file:///FOLDER below one of egress_roots, or s3://BUCKET/PREFIX"),
         "object_storage": Field("any", "2.x: the same, as its `url`"),
-        "sql_database": Field("any", "2.x: a database; refused"),
+        "sql_database": Field("any", "2.x: a database", later="egress to databases comes"),
         "secret": Field("text", "A secret with AWS_ACCESS_KEY_ID and the like for the bucket"),
     },
     "datum_set_spec": {

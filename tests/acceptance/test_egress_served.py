@@ -26,7 +26,7 @@ def test_outputs_reach_an_allowed_folder_also_when_the_server_is_killed(tmp_path
             }))  # fmt: skip
             return path
 
-        said = server("create-pipeline", "-f", spec("file:///etc"), code=1).err
+        said = server("create-pipeline", "-f", spec("file:///etc"), code=2).err
         assert said.strip().endswith("add a folder there that may be written to")
         assert len(said.strip().splitlines()) == 1
         server("create-pipeline", "-f", spec(f"file://{out}/p"))
