@@ -85,7 +85,7 @@ class _Search:
         self._matches = matches
         self._whole = deltas is None
         self._leaves = {leaf.leaf: leaf for leaf in leaves(root)}
-        self._deltas = deltas if deltas is not None else [()] * (max(self._leaves) + 1)
+        self._deltas = deltas if deltas is not None else [()] * (max(self._leaves, default=-1) + 1)
         self._paths = [{item.path for item in delta} for delta in self._deltas]
         self._delta_keys: dict[tuple[int, By], dict[str, list[Item]]] = {}
         self._touched_keys: dict[int, frozenset[str]] = {}

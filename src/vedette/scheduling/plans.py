@@ -27,6 +27,10 @@ def plan(
             f"pipeline {spec.name} exists already: use update-pipeline", pipeline=spec.name
         )
     pipelines.check(rows, spec, present is not None)
+    if spec.standing:
+        done = "is created" if present is None else f"becomes version {present[4] + 1}"
+        kind = "service" if spec.service is not None else "spout"
+        return f"pipeline {spec.name} {done}: its {kind} runs on and on, without jobs or datums"
     encoded = msgspec.json.encode(document)
     if present is None:
         row: Row = (0, spec.name, 0, spec.output_branch, 1, b"", 0, "STARTING", "", encoded)
