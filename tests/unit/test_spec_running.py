@@ -43,3 +43,20 @@ def test_limits_and_portions_have_their_values() -> None:
     assert found.datum_set == DatumSet(number=7)
     with pytest.raises(InvalidSpec, match=r"resource_limits\.memory: 12 bytes are too few"):
         parse_spec(spec(resource_limits={"memory": 12}))
+
+
+LEAF = {"pfs": {"repo": "r", "glob": "/"}}
+
+
+@pytest.mark.parametrize(("given", "fault"), [
+    ({"spout": {}, "input": {"pfs": {"repo": "r", "glob": "/"}}}, "a spout has no input"),
+    ({"spout": {}, "service": {"internal_port": 80}}, "not both"),
+    ({"service": {"external_port": 80}, "input": LEAF}, "internal_port"),
+    ({"service": {"internal_port": 80}, "input": LEAF}, "external_port"),
+    ({"spout": {"marker": "../x"}}, r"spout\.marker"),
+])  # fmt: skip
+def test_what_no_service_or_spout_can_be_is_refused(given: dict[str, Any], fault: str) -> None:
+    """U6."""
+    document = {"pipeline": {"name": "p"}, "transform": {"cmd": ["x"]}, **given}
+    with pytest.raises(InvalidSpec, match=fault):
+        parse_spec(document)
