@@ -32,6 +32,8 @@ GLOBS = {
 """Patterns of the tests beside what they mean."""
 
 FILES = ("/a-1", "/a-2", "/b-1", "/c-1", "/d/a-1", "/d/b-2", "/e/a-1", "/b/b-1")
+KINDS = ("join", "group", "cross", "union", "leaf")
+DEPTH = 2
 LETTERS = "abcdefgh"
 
 
@@ -127,16 +129,16 @@ def without_clashes(tree: Tree) -> Tree:
 
 
 @st.composite
-def inputs(draw: st.DrawFn, depth: int = 2) -> Input:
-    """A random tree, with names that differ."""
+def inputs(draw: st.DrawFn, repos: str = "xyz", top: tuple[str, ...] = KINDS) -> Input:
+    """A random tree over some repos, with names that differ; `top` is what may be at its top."""
     names = iter(LETTERS * 4)
 
     def leaf(inside: frozenset[str]) -> Pfs:
         glob = draw(st.sampled_from(sorted(GLOBS)))
-        keys = ["$1", "${1}", "$1$1"] + (["$2", "$2$1"] if glob.count("(*)") > 1 else [])
+        keys = ["$1", "$1", "${1}", "$1$1"] + (["$2", "$2$1"] if glob.count("(*)") > 1 else [])
         return Pfs(
             name=f"{next(names)}{draw(st.integers(0, 9_999))}",
-            repo=draw(st.sampled_from("xyz")),
+            repo=draw(st.sampled_from(repos)),
             glob=glob,
             join_on=draw(st.sampled_from(keys)) if "join" in inside else "",
             outer_join="join" in inside and draw(st.booleans()),
@@ -144,7 +146,7 @@ def inputs(draw: st.DrawFn, depth: int = 2) -> Input:
         )
 
     def node(left: int, inside: frozenset[str]) -> Input:
-        kind = draw(st.sampled_from(["join", "group", "cross", "union", "leaf"]))
+        kind = draw(st.sampled_from(KINDS if inside or left < DEPTH else top))
         if left == 0 or kind == "leaf":
             return leaf(inside)
         within = inside | {kind} if kind in ("join", "group") else inside
@@ -153,7 +155,7 @@ def inputs(draw: st.DrawFn, depth: int = 2) -> Input:
         )
         return COMBINED[kind](children)
 
-    return node(depth, frozenset())
+    return node(DEPTH, frozenset())
 
 
 def paths(datum: Datum) -> tuple[tuple[int, str], ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.inputs_model import (
@@ -22,7 +24,7 @@ from tests.inputs_model import (
 
 from vedette.decide.expand import Combination, Item, changed, count, everything, number
 from vedette.decide.tree import By, is_after, is_before
-from vedette.model.inputs import Input
+from vedette.model.inputs import Cross, Input, Join, Pfs, Union
 
 
 class Selected:
@@ -113,3 +115,60 @@ def test_d7_changed_datums_lead_from_one_state_to_the_next(
             if after:
                 state[ident] = new.datum(combination)
         assert set(state.values()) == form(tree, trees)
+
+
+class Many:
+    """A thousand matches of each leaf, all of one key, made when they are asked for."""
+
+    def __init__(self, before: bool) -> None:
+        self.before = before
+
+    def every(self, leaf: int) -> Iterator[Item]:
+        return (Item(leaf, f"/{number:04}", self.before, True) for number in range(1000))
+
+    def at(self, leaf: int, by: By, key: str) -> Iterator[Item]:
+        return self.every(leaf)
+
+    def keys(self, leaf: int, by: By) -> Iterator[str]:
+        return iter(["one"])
+
+    def key(self, leaf: int, by: By, path: str) -> str:
+        return "one"
+
+
+CROSS: Input = Cross((Pfs(name="a", repo="x", glob="/*"), Pfs(name="b", repo="y", glob="/*")))
+JOIN: Input = Join(
+    (
+        Pfs(name="a", repo="x", glob="/*", join_on="one"),
+        Pfs(name="b", repo="y", glob="/*", join_on="one"),
+    )
+)
+
+
+@pytest.mark.parametrize("tree", [CROSS, JOIN], ids=["cross", "join"])
+def test_d3_a_thousand_by_a_thousand_is_never_held_whole(tree: Input) -> None:
+    node = number(tree)
+    tracemalloc.start()
+    try:
+        seen = 0
+        for combination in everything(node, Many(before=False)):
+            seen += combination is not None
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert seen == 1_000_000
+    assert peak < 4_000_000
+
+
+def test_d3_a_cross_is_counted_without_being_gone_through() -> None:
+    deep: Input = Cross((CROSS, Union((CROSS, CROSS)), Pfs(name="c", repo="x", glob="/*")))
+    assert sum(count(number(deep), Many(before=False))) == 10**6 * 2 * 10**6 * 10**3
+
+
+@pytest.mark.parametrize("tree", [CROSS, JOIN], ids=["cross", "join"])
+def test_s5_a_new_match_meets_each_of_the_other_side_once(tree: Input) -> None:
+    new = Item(0, "/new", False, True)
+    found = [c for c in changed(number(tree), [[new], []], Many(before=True)) if c]
+    assert len(found) == 1000
+    assert {combination[0] for combination in found} == {new}
+    assert len({combination[1].path for combination in found}) == 1000

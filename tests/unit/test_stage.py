@@ -16,6 +16,8 @@ from vedette.model.errors import Invalid, InvalidPath, PathConflict
 from vedette.model.ids import object_id
 from vedette.model.work import TaskFile, TaskInput
 from vedette.stage import Datum, frames, warm
+from vedette.stage.datum import Input
+from vedette.stage.host import Host
 from vedette.stage.output import MAX_BYTES, LineLimit
 from vedette.worker.pace import MAX_ROOM, Pace
 
@@ -219,3 +221,18 @@ def test_a_stage_process_answers_an_agent(tmp_path: Path) -> None:
     assert seen[:3] == [frames.Ready(), frames.Begun(1), frames.Fetch(key)]
     done = [(m.number, m.outputs[0].data) for m in seen[2:] if isinstance(m, frames.Done)]
     assert done == [(1, b"ABC!"), (3, b"ABC!")]
+
+
+def test_r1_a_stage_sees_every_match_of_a_group_and_its_key() -> None:
+    """D5."""
+    files = tuple(TaskFile(path, b"o" * 32, 3) for path in ("/a-1", "/a-2"))
+    given = TaskInput("n", "r", "b", "c", "/a-2", files, group_by="a", paths=("/a-1", "/a-2"))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        begin = frames.Begin("code", "p", "x:y", (), {})
+        run = frames.Run(1, "code", "id", "job", "commit", 1, (given,), {})
+        seen = Host(theirs)._datum(run, begin).inputs["n"]
+    assert (seen.path, seen.paths) == ("/a-2", ("/a-1", "/a-2"))
+    assert [file.path for file in seen.files] == ["/a-1", "/a-2"]
+    assert (seen.join_on, seen.group_by) == ("", "a")
+    assert Input("n", "r", "c", "/x", ()).paths == ("/x",)
