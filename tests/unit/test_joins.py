@@ -10,14 +10,11 @@ import pytest
 from tests.rig import Rig, pfs, rig
 
 from vedette.metadata.sqlite import SqliteRows
-from vedette.metadata.store import Row, Rows
-from vedette.model.glob import compile_glob
+from vedette.metadata.store import Row
 from vedette.model.work import Task
-from vedette.scheduling import lookup, pipelines
+from vedette.scheduling import pipelines
 from vedette.scheduling.intents import BranchMoved, intend
-from vedette.scheduling.running import Leaf
-from vedette.versioning import branches, commits, repos
-from vedette.versioning.refs import CommitRow
+from vedette.versioning import branches, commits
 
 
 @pytest.fixture
@@ -339,64 +336,3 @@ def test_t4_history_is_replayed_from_an_index_that_knows_the_head_already(engine
     engine.settle()
     assert [engine.tree("q", commit) for commit in engine.heads("q")] == made
     assert len(indexes(engine)) == 2, "both pipelines look up the same keys"
-
-
-def test_two_who_fill_an_index_at_once_make_one_that_holds_for_both(
-    engine: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each is interrupted after every page, by the other and by commits that come meanwhile."""
-    monkeypatch.setattr(lookup, "_PAGE", 3)
-    two(engine)
-    engine.put("right", {f"/x/{n:02}": b"1" for n in range(20)})
-    first = head(engine, "right")
-    leaf = leaf_of(engine)
-
-    def step(rows: Rows, made: Iterator[None]) -> bool:
-        holder[0] = rows
-        return next(made, 1) is None
-
-    holder: list[Rows] = []
-    with engine.store.write() as rows:
-        holder.append(rows)
-        earlier = lookup.advance(lambda: holder[0], leaf, "join", first)
-        step(rows, earlier)
-    engine.put("right", {"/x/00": None, "/x/19": None, "/x/09b": b"2", "/x/05": b"3"})
-    second = head(engine, "right")
-    with engine.store.write() as rows:
-        holder[0] = rows
-        later = lookup.advance(lambda: holder[0], leaf, "join", second)
-        for _ in range(2):
-            step(rows, later)
-        while step(rows, later):  # who began later is ahead
-            step(rows, earlier)
-        while step(rows, earlier):
-            pass
-        assert keyed(rows, leaf, first) == {f"/x/{n:02}" for n in range(20)}
-        assert keyed(rows, leaf, second) == {*(f"/x/{n:02}" for n in range(1, 19)), "/x/09b"}
-
-
-def head(engine: Rig, repo: str) -> CommitRow:
-    with engine.store.read() as rows:
-        return commits.resolve(rows, repo, "master")
-
-
-def leaf_of(engine: Rig) -> Leaf:
-    with engine.store.read() as rows:
-        repo = repos.get(rows, "right").id
-    glob = compile_glob("/*/(*)")
-    return Leaf(0, "right", "right", "right", (repo, "master"), glob, False, {"join": "$1"})
-
-
-def keyed(rows: Rows, leaf: Leaf, commit: CommitRow) -> set[str]:
-    keys = list(lookup.keys(lambda: rows, leaf, "join", commit))
-    assert keys == sorted(set(keys))
-    found = [lookup.at(lambda: rows, leaf, "join", commit, key, True) for key in keys]
-    return {item.path for items in found for item in items}
-
-
-def test_a_long_key_is_kept_short_and_still_tells_matches_apart() -> None:
-    leaf = Leaf(0, "r", "r", "r", (1, "master"), compile_glob("/(*)"), False, {"join": "$1$1"})
-    keys = {lookup.key(leaf, "join", f"/{letter * 500}") for letter in "ab"}
-    assert len(keys) == 2
-    assert all(len(key) < 200 for key in keys)
-    assert lookup.key(leaf, "join", "/a") == "=aa"
