@@ -18,6 +18,8 @@ from vedette.model.errors import Conflict, Invalid
 from vedette.objects.local import LocalObjects
 from vedette.objects.store import ObjectStore
 
+MARK = "objects.mark"
+_NEW = " new"
 OBJECTS, INSTALLATION, MOVING, MOVED = "objects", "installation", "moving", "moved"
 """Settings kept with the rows: the address of the objects, when they are in a bucket; the id of the
 installation; whose rows are just being copied here; where the rows went."""
@@ -45,16 +47,51 @@ def open_objects(
     Invalid when the store cannot be used, Unavailable when it does not answer.
     """
     kept = address_of_objects(store)
-    if not settings.objects:
+    if not settings.objects.startswith("s3://"):
         if kept:
             raise Conflict(f"the objects of this data are in {kept}: say --objects {kept}")
-        return LocalObjects(settings.data)
+        return LocalObjects(bound_folder(settings, store))
     if not kept and holds_objects(settings.data):
         raise Conflict(
             f"the objects of this data are in {settings.data}: `vedette migrate-store --data "
             f"{settings.data} --to-objects {settings.objects}` moves them, or leave out --objects"
         )
     return open_bucket(settings, installation(store), new=not kept, store=store, environ=environ)
+
+
+def bound_folder(settings: Settings, store: MetadataStore) -> Path:
+    """The folder of the objects: in `objects`, else the data folder.
+
+    Where several servers may use the rows, or the folder is not beside them, both get one mark at
+    the first start. Raises Conflict when the marks are not the same: a server with a folder of its
+    own would find nothing of what others accepted.
+    """
+    folder = Path(settings.objects) if settings.objects else settings.data
+    if not settings.objects and not settings.database:
+        return folder
+    mark = folder / "objects.mark"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        here = mark.read_text(encoding="ascii") if mark.exists() else ""
+        with store.read() as rows:
+            found = rows.one("setting_get", name=MARK)
+        if found is None and (not here or here.endswith(_NEW)):
+            here = here.removesuffix(_NEW) or uuid4().hex
+            mark.write_text(here + _NEW, encoding="ascii")
+            with store.write() as rows:
+                rows.run("setting_add", name=MARK, value=here)
+                found = rows.one("setting_get", name=MARK)
+        if found is not None and found[0] == here.removesuffix(_NEW):
+            here = here.removesuffix(_NEW)
+            mark.write_text(here, encoding="ascii")
+    except OSError as error:
+        raise Invalid(f"folder of objects {folder}: {error.strerror or error}") from None
+    if found is None or found[0] != here:
+        raise Conflict(
+            f"the objects of this database are not in {folder}: all its servers need one place, "
+            "--objects s3://BUCKET/PREFIX or a folder that all of them share"
+        )
+    return folder
 
 
 def open_bucket(

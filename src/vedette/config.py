@@ -22,8 +22,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `data` is where everything is kept. `listen` is HOST:PORT; port 0 takes a free one. `runtimes`
     is a file that says what image names mean here. `workers` bounds how many datums run at once;
-    None: as many as there are cores, 0: none in this process. `objects` is s3://BUCKET/PREFIX when
-    objects are kept in a bucket; of what is read from there, `object_cache` bytes stay in `data`.
+    None: as many as there are cores, 0: none in this process. `objects` is s3://BUCKET/PREFIX or
+    /FOLDER when objects are not kept in `data`; of what is read from a bucket, `object_cache` bytes
+    stay in `data`.
     `grace`: seconds that bytes are kept after the last who named them has gone; more than three
     leases (ENGINE K3). `egress_roots`: folders and s3:// prefixes to which outputs may be copied.
     `apps` holds a table of settings for each application.
@@ -77,8 +78,8 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         raise Invalid(
             f"workers is {settings.workers}: use 1 to 1024, or 0 to leave the work to other hosts"
         )
-    if settings.objects and not settings.objects.startswith("s3://"):
-        raise Invalid(f"objects is {settings.objects!r}: use s3://BUCKET/PREFIX")
+    if settings.objects and not settings.objects.startswith(("s3://", "/")):
+        raise Invalid(f"objects is {settings.objects!r}: use s3://BUCKET/PREFIX or /FOLDER")
     if settings.object_cache < 0:
         raise Invalid(f"object_cache is {settings.object_cache}: use a number of bytes, 0 for none")
     if not 0 < settings.grace <= 10 * 86400:

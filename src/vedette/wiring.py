@@ -109,6 +109,8 @@ class Installation:
         self.address = serving.address_of(self._socket)
         self._store = backends.open_rows(settings)
         self._held.callback(self._store.close)
+        if settings.database and not settings.objects.startswith("s3://"):
+            backends.bound_folder(settings, self._store)  # one that follows must be able to lead
         self._key = election.session_key(settings, self._store)
 
     async def _begin(self) -> None:

@@ -15,11 +15,19 @@ import pytest
 from tests.postgres import Postgres, postgres_server
 from tests.program import PATIENCE, Server, serving
 
+from vedette.backends import bound_folder
+from vedette.config import Settings
+from vedette.metadata.postgres import PostgresStore
+from vedette.model.errors import Conflict
+
 COPY = {
     "pipeline": {"name": "copy"},
     "transform": {"image": "any", "cmd": ["sh", "-c", "cp /pfs/in/* /pfs/out/"]},
     "input": {"pfs": {"repo": "in", "glob": "/*"}},
 }
+
+BIG = os.urandom(200_000)
+"""Too large for a row: it is in the folder that the servers share."""
 
 
 @pytest.fixture
@@ -32,13 +40,9 @@ def runtimes(tmp_path: Path) -> Path:
 @contextmanager
 def servers(folder: Path, url: str, runtimes: Path, count: int = 2) -> Iterator[list[Server]]:
     """Servers on one database; the first leads."""
+    words = ["--database", url, "--objects", str(folder / "shared"), "--runtimes", str(runtimes)]
     with ExitStack() as stack:
-        yield [
-            stack.enter_context(
-                serving(folder / f"s{n}", "--database", url, "--runtimes", str(runtimes))
-            )
-            for n in range(count)
-        ]
+        yield [stack.enter_context(serving(folder / f"s{n}", *words)) for n in range(count)]
 
 
 def role(server: Server) -> str:
@@ -84,16 +88,16 @@ def test_another_server_goes_on_when_the_leader_is_killed(
     with servers(tmp_path, postgres.empty(), runtimes) as (first, second):
         assert (role(first), role(second)) == ("leader", "follower")
         begin(second, tmp_path)
-        put(second, "a", b"1")
-        assert outputs(second) == outputs(first) == {"/a": b"1"}
+        put(second, "a", BIG)
+        assert outputs(second) == outputs(first) == {"/a": BIG}
         first.kill()
         put(second, "b", b"2")
         assert role(second) == "leader"
-        assert outputs(second) == {"/a": b"1", "/b": b"2"}
+        assert outputs(second) == {"/a": BIG, "/b": b"2"}
         first.again()
         assert role(first) == "follower"
         put(first, "c", b"3")
-        assert outputs(first) == {"/a": b"1", "/b": b"2", "/c": b"3"}
+        assert outputs(first) == {"/a": BIG, "/b": b"2", "/c": b"3"}
         states = {row["state"] for row in first("list-job", "--raw").rows}
         assert states == {"SUCCESS"}
 
@@ -137,3 +141,22 @@ def test_nothing_is_lost_when_postgresql_is_killed_and_comes_back(
         put(server, "b", b"2")
         assert outputs(server) == {"/a": b"1", "/b": b"2"}
         assert (role(server), server.process.pid) == ("leader", before)
+
+
+def test_a_server_with_objects_of_its_own_is_refused(tmp_path: Path, postgres: Postgres) -> None:
+    """What one accepts all must find."""
+    url = postgres.database()
+    store = PostgresStore(url)
+    first = Settings(data=tmp_path / "a", database=url)
+    assert bound_folder(first, store) == bound_folder(first, store) == tmp_path / "a"
+    for other in (
+        Settings(data=tmp_path / "b", database=url),
+        Settings(data=tmp_path / "a", database=url, objects=str(tmp_path / "c")),
+    ):
+        with pytest.raises(Conflict, match="all its servers need one place"):
+            bound_folder(other, store)
+    store.close()
+    elsewhere = PostgresStore(postgres.database())
+    with pytest.raises(Conflict, match="not in"):
+        bound_folder(first, elsewhere)
+    elsewhere.close()

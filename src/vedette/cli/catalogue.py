@@ -7,6 +7,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "worker": ("worker:worker", "Run datums for a server that is elsewhere"),
     "list-worker": ("worker:list_worker", "List the hosts that have workers"),
     "migrate-store": ("migrate:migrate_store", "Move an installation to a database or a bucket"),
+    "migrate": ("schema:migrate", "Bring a database to this program's schema"),
     "version": ("server:version", "Show the versions of this program and of the server"),
     "wait": ("server:wait", "Wait until nothing is left to do, or until a commit is done with"),
     "status": ("server:status", "Show the server and the services of its applications"),

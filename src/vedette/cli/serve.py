@@ -24,7 +24,7 @@ _AT_ONCE = 130
               help="What image names mean on this host (TOML).")  # fmt: skip
 @click.option("--workers", type=int, metavar="N",
               help="Datums at once (as many as cores; 0: none here).")  # fmt: skip
-@click.option("--objects", metavar="s3://BUCKET/PREFIX",
+@click.option("--objects", metavar="s3://BUCKET/PREFIX | /FOLDER",
               help="Keep objects there (in the data folder).")  # fmt: skip
 @click.option("--database", metavar="URL",
               help="Keep rows in PostgreSQL: postgresql://USER@HOST:PORT/NAME.")  # fmt: skip

@@ -23,6 +23,8 @@ from vedette.metadata.migrate import (
     refuse_newer,
     statements,
 )
+from vedette.metadata.postgres_connection import connect
+from vedette.metadata.postgres_errors import meaning, place
 from vedette.model.errors import Conflict, Invalid
 
 OLDEST = 14
@@ -45,6 +47,20 @@ def check(connection: psycopg.Connection) -> None:
             f"database {connection.info.dbname} has encoding {encoding}: make one with "
             "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
         )
+
+
+def bring(url: str, *, finish: bool) -> tuple[int, list[str]]:
+    """Migrate a database: how many halves were run, and whose second ones are left.
+
+    Raises Invalid, Unavailable or Conflict.
+    """
+    where = place(url)
+    try:
+        with connect(url, "vedette migrate") as connection:
+            check(connection)
+            return migrate(connection, finish=finish), unfinished(connection)
+    except psycopg.Error as error:
+        raise meaning(error, where) or error from error
 
 
 def declare_alive(connection: psycopg.Connection) -> None:

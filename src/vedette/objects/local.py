@@ -292,6 +292,9 @@ class LocalObjects:
     def _open_pack(self) -> None:
         number = self._last + 1
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        # A server that no longer leads may have made the next one in a folder that both use.
+        while (self._packs / f"{number:08}.pack").exists():
+            number += 1
         self._descriptor = os.open(self._packs / f"{number:08}.pack", flags, 0o644)
         self._pack = self._last = number
         self._end = 0
