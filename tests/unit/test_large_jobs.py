@@ -295,3 +295,24 @@ def test_a_pipeline_may_be_deleted_while_a_large_job_of_it_ends(
     made.loop.submit(lambda tx: pipelines.delete(tx, "p", keep_repo=True)).result()
     made.settle()
     assert made.tree("p") in (before, {f"/{n:02}": b"images/%02d=new" % n for n in range(COUNT)})
+
+
+@pytest.mark.parametrize(("first", "then"), [("/a", "/a/b"), ("/a/b", "/a")])
+@pytest.mark.parametrize("spill", [0, 10_000])
+def test_a_file_may_become_a_directory_when_its_datum_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, then: str, spill: int
+) -> None:
+    """ENGINE M3, S1: what a datum wrote before stands in the way of nobody, in jobs of any size."""
+    monkeypatch.setattr(effects, "SPILL", spill)
+    with rig(tmp_path) as made:
+        made.repo("images")
+        made.put("images", {"/x": b"1"})
+        made.code["p"] = lambda task, inputs: {
+            first if inputs["images"]["/x"] == b"1" else then: b"v"
+        }
+        made.pipeline("p", pfs("images", "/"))
+        made.settle()
+        made.put("images", {"/x": b"2"})
+        made.settle()
+        assert made.jobs("p")[0].reason == ""
+        assert made.tree("p") == {then: b"v"}

@@ -215,3 +215,15 @@ def test_writes_that_cannot_be_meant_are_refused(world: World) -> None:
         calling(world, Write(repo="images", path="/nope", delete=True))()
     with pytest.raises(InvalidName):
         calling(world, Write(repo="images", branch="a b", path="/a", data=b""))()
+
+
+def test_a_directory_that_became_a_file_in_one_commit_has_nothing_below_it(world: World) -> None:
+    """ENGINE P4: what was seen of directories earlier in the commit no longer holds."""
+    writes = [
+        Write(repo="images", path="/a/x", data=b"1"),
+        Write(repo="images", path="/a/x", delete=True),
+        Write(repo="images", path="/a", data=b"file"),
+        Write(repo="images", path="/a/b", data=b"below"),
+    ]
+    with pytest.raises(PathConflict, match="/a in repo images is a file"):
+        calling(world, *writes)()

@@ -15,6 +15,7 @@ from vedette.decide import merge, skip
 from vedette.decide.merge import Contribution
 from vedette.model.errors import PathConflict
 from vedette.model.ids import ObjectId
+from vedette.model.paths import parents
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Effect, Job, Pipeline
 from vedette.versioning import contents, retention
@@ -42,6 +43,7 @@ class Merge:
         self._tombstones = retention.any_tombstones(round.rows)
         self._shared: set[str] = set()
         self._going: set[str] = set()
+        self._folders: set[str] = set()
         self._removed: set[int] = set()
         self._orders: dict[int, str] | None = None
         self.warnings: list[str] = []
@@ -55,7 +57,9 @@ class Merge:
         """Note the files of datums that have gone or are replaced."""
         self._removed = datums
         for datum in datums:
-            self._going.update(self._edit.paths_of(datum))
+            for path in self._edit.paths_of(datum):
+                self._going.add(path)
+                self._folders.update(parents(path))
             if self._policy != "error":
                 self._unshare(datum)
 
@@ -97,6 +101,9 @@ class Merge:
 
     def _put(self, effect: Effect, free: list[tuple[str, bytes, int, bool]]) -> None:
         """Put files that nobody else wrote: all of them, or none and PathConflict (M3)."""
+        for path, _, _, new in free:
+            if new:
+                self._make_way(path)
         if len(free) > 1:
             self._check(effect, free)
         for path, name, size, new in free:
@@ -104,6 +111,15 @@ class Merge:
             put(path, ObjectId(name), size, effect.datum)
             self._bury(path, name)
             self._going.discard(path)
+
+    def _make_way(self, path: str) -> None:
+        """Take away at once what is going anyway, where a file and a directory change places."""
+        gone = [folder for folder in parents(path) if folder in self._going]
+        if path in self._folders:
+            gone += sorted(other for other in self._going if other.startswith(path + "/"))
+        for each in gone:
+            self._edit.delete(each)
+            self._going.discard(each)
 
     def _check(self, effect: Effect, free: list[tuple[str, bytes, int, bool]]) -> None:
         for path, _, _, new in free:

@@ -209,6 +209,8 @@ class Edit:
         self, path: str, own: Row | None, name: ObjectId | None, size: int | None, datum: int | None
     ) -> None:
         self._close(path, own)
+        if name is not None:
+            self._directories.discard(path)
         self._rows.run(
             "live_add" if own is None else "live_set",
             line=self.line,
