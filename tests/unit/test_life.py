@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from tests.rig import Rig, path_of, pfs, rig
 
-from vedette.model.errors import Conflict
+from vedette.model.errors import Conflict, Unavailable
 from vedette.model.work import Task
-from vedette.scheduling import datums, jobs, life, pipelines
+from vedette.scheduling import datums, jobs, leasing, life, pipelines
 from vedette.scheduling.intents import RepoDeleted, intend
+from vedette.scheduling.rounds import Round
 from vedette.versioning import repos
 from vedette.versioning.transaction import Transaction
 
@@ -198,6 +199,33 @@ def test_u5_rerun_after_a_failed_job_runs_its_failed_datums(engine: Rig) -> None
     engine.settle()
     newest = engine.jobs("one")[0]
     assert (newest.state, newest.processed, newest.skipped) == ("SUCCESS", 1, 1)
+
+
+def test_u5_c1_what_was_asked_to_run_again_does_so_after_a_round_that_failed(
+    engine: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.put("images", {"/a": b"1", "/b": b"1"})
+    engine.settle()
+    gate = engine.code["one"] = Gate()
+    engine.loop.submit(lambda tx: datums.restart(tx, 1)).result()
+    assert gate.entered.acquire(timeout=20)
+    failing = [leasing.lapse]
+
+    def lapse(round: Round) -> None:
+        if failing:
+            failing.pop()
+            raise Unavailable("the disk is away")
+
+    monkeypatch.setattr(leasing, "lapse", lapse)
+    with pytest.raises(Unavailable):
+        engine.put("images", {"/c": b"1"})
+    gate.open.set()
+    engine.settle()
+    newest = engine.jobs("one")[0]
+    assert (newest.state, newest.processed, newest.skipped) == ("SUCCESS", 1, 1)
+    with engine.store.read() as rows:
+        assert rows.all("forced") == []
 
 
 def test_u5_rerun_all_runs_everything_as_a_new_version(engine: Rig) -> None:

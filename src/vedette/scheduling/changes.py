@@ -182,6 +182,7 @@ def _forget(round: Round, pipeline: Pipeline) -> None:
     for job in pipeline.jobs:
         round.jobs.pop(job.num, None)
         round.memory.unfinished.discard(job.commit)
+        round.rows.run("drop_forced", name=planning.forced_name(job.num))
     pipeline.jobs.clear()
     memory = round.memory
     for datum in [d for d in memory.datums.values() if d.pipeline is pipeline]:

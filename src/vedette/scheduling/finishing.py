@@ -14,7 +14,7 @@ from msgspec import structs
 
 from vedette.model.events import Event
 from vedette.model.ids import CommitId
-from vedette.scheduling import bulk, effects, expansion, leasing, rounds
+from vedette.scheduling import bulk, effects, expansion, leasing, planning, rounds
 from vedette.scheduling.merging import ClashError, Merge
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Base, Effect, Job, Pipeline
@@ -337,6 +337,8 @@ def _end(round: Round, job: Job, state: str) -> None:
     job.state = state
     job.pipeline.turn = round.now
     job.finished = None if state == "EGRESSING" else round.now
+    if job.forced:
+        round.rows.run("drop_forced", name=planning.forced_name(job.num))
     round.memory.unfinished.discard(job.commit)
     if job in job.pipeline.jobs:
         job.pipeline.jobs.remove(job)

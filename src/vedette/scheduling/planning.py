@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+import msgspec
+
 from vedette.model.ids import CommitId, JobId
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Branch, Job, Pipeline
@@ -58,8 +60,17 @@ def plan_pipeline(
     if job is None:
         return None
     job.forced.update(forced)
+    if job.forced:
+        # Its inputs do not say so: a restart must find it written.
+        numbers = msgspec.json.encode(sorted(job.forced)).decode()
+        round.rows.run("keep_forced", name=forced_name(job.num), value=numbers)
     plan(round, commit_id, {pipeline.output: job.commit})
     return job
+
+
+def forced_name(job: int) -> str:
+    """Under which name it is kept what a job was asked to run again."""
+    return f"forced:{job}"
 
 
 def free_id(round: Round, pipeline: Pipeline, commit_id: str) -> str:

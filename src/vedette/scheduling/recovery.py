@@ -174,6 +174,10 @@ def sort(memory: Memory) -> None:
 def _jobs(rows: Rows, memory: Memory) -> None:
     by_id = {pipeline.id: pipeline for pipeline in memory.order}
     plans: dict[str, int] = {}
+    forced = {
+        int(name.partition(":")[2]): msgspec.json.decode(value, type=list[int])
+        for name, value in rows.all("forced")
+    }
     for (
         num,
         name,
@@ -196,6 +200,7 @@ def _jobs(rows: Rows, memory: Memory) -> None:
             commit_id=commit_id, inputs=tuple(msgspec.msgpack.decode(inputs)), created=created,
             plan=plan, started=started, fresh=False, stale=True,
         )  # fmt: skip
+        job.forced.update(forced.get(num, ()))
         pipeline.jobs.append(job)
         memory.planned[pipeline.output] = commit
         memory.unfinished.add(commit)

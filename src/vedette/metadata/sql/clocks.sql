@@ -63,3 +63,16 @@ UPDATE pipeline_version SET salt = :salt WHERE pipeline = :pipeline AND version 
 -- name: drop_open_commits_of_branch
 -- description: commits of jobs that will never end, in one branch
 DELETE FROM cmt WHERE repo = :repo AND branch = :branch AND state = 'started' AND origin = 'auto'
+
+-- name: keep_forced
+-- description: the datums that a job was asked to run again, until it has ended
+INSERT INTO setting(name, value) VALUES (:name, :value)
+ON CONFLICT(name) DO UPDATE SET value = excluded.value
+
+-- name: forced
+-- description: the datums that unfinished jobs were asked to run again
+SELECT name, value FROM setting WHERE name >= 'forced:' AND name < 'forced;'
+
+-- name: drop_forced
+-- description: a job has ended that was asked to run datums again
+DELETE FROM setting WHERE name = :name
