@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "finish-commit": ("commits:finish_commit", "Finish an open commit"),
     "list-commit": ("commits:list_commit", "List commits of a repo, or all of a global id"),
     "inspect-commit": ("commits:inspect_commit", "Show one commit"),
+    "squash-commit": ("keeping:squash_commit", "Take a commit out of the history"),
+    "delete-commit": ("keeping:delete_commit", "Take a commit away that no other follows"),
     "flush-commit": ("commits:flush_commit", "Wait for all jobs that a commit causes"),
     "subscribe-commit": ("commits:subscribe_commit", "Print commits as they are finished"),
     "put-file": ("put:put_file", "Write files into a repo"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import click
 
 from vedette.cli import shown
-from vedette.cli.session import connected, raw_option
+from vedette.cli.session import commit_of, connected, raw_option
 from vedette.client import Client
 from vedette.model.errors import Corrupt, Invalid
 from vedette.model.spec_words import duration
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @click.command("garbage-collect")
@@ -65,6 +68,29 @@ async def update_repo(client: Client, repo: str, rule: str) -> None:
     """
     age, last = read_rule(rule)
     await client.put_retain(repo, age=age, last=last)
+
+
+@click.command("squash-commit")
+@click.argument("where", nargs=-1, metavar="ID | REPO@COMMIT", required=True)
+@connected
+async def squash_commit(client: Client, where: tuple[str, ...]) -> None:
+    """Take a commit out of the history, or with an ID all that share it.
+
+    Later commits keep their files; what only this one showed goes. Refused for the head of a
+    branch and for what a job needs.
+    """
+    if len(where) == 1 and _ID.fullmatch(where[0]):
+        await client.squash_commits(where[0])
+        return
+    await client.squash_commit(*commit_of(where))
+
+
+@click.command("delete-commit")
+@click.argument("where", nargs=-1, metavar="REPO@COMMIT", required=True)
+@connected
+async def delete_commit(client: Client, where: tuple[str, ...]) -> None:
+    """Take a commit away that no other follows, once no branch stands on it."""
+    await client.delete_commit(*commit_of(where))
 
 
 def read_rule(text: str) -> tuple[float | None, int | None]:

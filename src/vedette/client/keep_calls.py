@@ -44,3 +44,15 @@ class KeepCalls:
         """Delete the bytes at or below a path for good, in all commits of a repo (ENGINE K1)."""
         body = keeping.Deletion(path=path, reason=reason)
         return await self.transport.call(at.DELETE_FOR_GOOD, {"repo": repo}, None, body)
+
+    async def squash_commits(self, commit_id: str) -> None:
+        """Take all commits of a global id out of the history; later ones keep their files."""
+        await self.transport.call(at.SQUASH_COMMITS, {"id": commit_id})
+
+    async def squash_commit(self, repo: str, ref: str) -> None:
+        """Take one commit out of the history of its repo; later ones keep their files."""
+        await self.transport.call(at.SQUASH_COMMIT, {"repo": repo, "ref": ref})
+
+    async def delete_commit(self, repo: str, ref: str) -> None:
+        """Take a commit away that no other follows."""
+        await self.transport.call(at.DELETE_COMMIT, {"repo": repo, "ref": ref})

@@ -8,6 +8,8 @@ from vedette.client.query import Query
 from vedette.client.transport import Endpoint
 from vedette.model import keeping
 
+NONE = type(None)
+
 
 class Full(Query, frozen=True, kw_only=True):
     """`full`: look at every object, not only at what was dropped somewhere."""
@@ -43,6 +45,19 @@ DELETE_FOR_GOOD = Endpoint(
     name="delete_for_good", method="POST", path="/v1/repos/{repo}/tombstones",
     body=keeping.Deletion, answer=keeping.Deleted,
     summary="Delete the bytes at a path for good, in all commits; the rest of the files stays",
+)  # fmt: skip
+
+SQUASH_COMMITS = Endpoint(
+    name="squash_commits", method="DELETE", path="/v1/commits/{id}", answer=NONE,
+    summary="Take all commits of a global id out of the history; later ones keep their files",
+)  # fmt: skip
+SQUASH_COMMIT = Endpoint(
+    name="squash_commit", method="POST", path="/v1/repos/{repo}/commits/{ref}/squash", answer=NONE,
+    summary="Take one commit out of the history of its repo; later ones keep their files",
+)  # fmt: skip
+DELETE_COMMIT = Endpoint(
+    name="delete_commit", method="DELETE", path="/v1/repos/{repo}/commits/{ref}", answer=NONE,
+    summary="Take a commit away that no other follows",
 )  # fmt: skip
 
 KEEP_ENDPOINTS: tuple[Endpoint[Any], ...] = tuple(

@@ -8,6 +8,7 @@ from vedette.model.events import Event
 from vedette.scheduling import clocks, expansion, finishing, lookup, planning, readiness, recovery
 from vedette.scheduling.intents import (
     BranchMoved,
+    CommitsSquashed,
     DatumRestarted,
     FailedRerun,
     Intent,
@@ -37,12 +38,8 @@ def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
         planning.plan_pipeline(round, pipeline, forced=[intent.num])
     elif isinstance(intent, BranchMoved):
         planning.plan_move(round, (intent.repo, intent.branch), intent.num)
-    elif isinstance(intent, RepoDeleted):
-        # What is kept in memory of its branches would be taken for those of a repo made later.
-        for branch in [key for key in round.memory.planned if key[0] == intent.repo]:
-            del round.memory.planned[branch]
-        round.commits.clear()
-        _bereave(round, intent.repo)
+    elif isinstance(intent, CommitsSquashed | RepoDeleted):
+        _gone(round, intent)
     elif isinstance(intent, PipelineStopped):
         _pause(round, intent.name)
     elif isinstance(intent, PipelineStarted):
@@ -54,6 +51,19 @@ def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
         planning.plan_pipeline(round, pipeline, forced=expansion.failed_members(round, pipeline))
     else:
         assert_never(intent)
+
+
+def _gone(round: Round, intent: CommitsSquashed | RepoDeleted) -> None:
+    """What is kept in memory of commits that have gone must go too."""
+    memory = round.memory
+    if isinstance(intent, RepoDeleted):
+        # A repo that is made later may have branches of these names.
+        memory.planned = {b: num for b, num in memory.planned.items() if b[0] != intent.repo}
+        _bereave(round, intent.repo)
+    else:
+        memory.planned = {b: num for b, num in memory.planned.items() if num not in intent.nums}
+        memory.trees.clear()
+    round.commits.clear()
 
 
 def _bereave(round: Round, repo: int) -> None:

@@ -83,6 +83,12 @@ class RepoDeleted(Struct, frozen=True):
     repo: int
 
 
+class CommitsSquashed(Struct, frozen=True):
+    """Commits have gone: what is kept in memory of them must go too."""
+
+    nums: tuple[int, ...]
+
+
 Intent = (
     PipelineChanged
     | PipelineDeleted
@@ -90,6 +96,7 @@ Intent = (
     | DatumRestarted
     | BranchMoved
     | RepoDeleted
+    | CommitsSquashed
     | PipelineStopped
     | PipelineStarted
     | FailedRerun

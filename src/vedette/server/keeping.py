@@ -10,12 +10,14 @@ import msgspec
 from vedette.model.errors import NotFound, TooLarge, Unavailable
 from vedette.model.keeping import CheckLine, Collected, Deleted, Rule
 from vedette.model.paths import clean
+from vedette.scheduling.intents import CommitsSquashed, intend
 from vedette.scheduling.upkeep import Upkeep
 from vedette.server.call import Call, Content
 from vedette.server.files import in_thread
 from vedette.server.site import Site
-from vedette.versioning import repos, retention
+from vedette.versioning import repos, retention, squash
 from vedette.versioning.check import Check
+from vedette.versioning.refs import resolve
 from vedette.versioning.transaction import Transaction
 
 _REASON = 500
@@ -69,6 +71,30 @@ async def delete_for_good(site: Site, call: Call) -> Deleted:
     if not count:
         raise NotFound(f"no file at or below {path} in any commit of {repo} has bytes", repo=repo)
     return Deleted(files=count)
+
+
+async def squash_commits(site: Site, call: Call) -> None:
+    """Take all commits of a global id out of the history."""
+    identity = call.params["id"]
+    await site.write(lambda tx: intend(tx, CommitsSquashed(tuple(squash.squash_set(tx, identity)))))
+
+
+async def squash_commit(site: Site, call: Call) -> None:
+    """Take one commit out of the history."""
+    await _take_away(site, call, alone=False)
+
+
+async def delete_commit(site: Site, call: Call) -> None:
+    """Take a commit away that no other follows."""
+    await _take_away(site, call, alone=True)
+
+
+async def _take_away(site: Site, call: Call, alone: bool) -> None:
+    def work(tx: Transaction) -> None:
+        commit = resolve(tx.rows, call.params["repo"], call.params["ref"])
+        intend(tx, CommitsSquashed((squash.squash(tx, commit, alone=alone),)))
+
+    await site.write(work)
 
 
 def _lines(check: Check) -> Iterator[bytes]:

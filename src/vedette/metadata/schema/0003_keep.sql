@@ -23,3 +23,9 @@ CREATE TABLE retain(
   repo INTEGER PRIMARY KEY, age INTEGER, last INTEGER, spec INTEGER NOT NULL) STRICT;
 -- Up to which place on a line that has been carried out.
 CREATE TABLE retained(line INTEGER PRIMARY KEY, seq INTEGER NOT NULL) STRICT;
+
+-- Places of lines whose commits were squashed, until the files that only they showed have gone:
+-- those written above one place and replaced by another (NULL: there is no later commit).
+CREATE TABLE squashed(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, line INTEGER NOT NULL, above INTEGER NOT NULL,
+  seq INTEGER NOT NULL, until INTEGER) STRICT;

@@ -146,10 +146,10 @@ SELECT p.name, m.datum FROM member m JOIN pipeline p ON p.id = m.pipeline
 LEFT JOIN datum d ON d.num = m.datum WHERE d.num IS NULL LIMIT :limit;
 
 -- name: check_jobs
--- description: Jobs whose counts do not add up (R9), or whose commit is not there.
+-- description: Jobs whose counts do not add up (R9), or whose commit is gone and that do not go too.
 SELECT p.name, j.id FROM job j JOIN pipeline p ON p.id = j.pipeline
 LEFT JOIN cmt c ON c.num = j.cmt
-WHERE c.num IS NULL OR (j.state = 'SUCCESS'
+WHERE (c.num IS NULL AND coalesce(j.finished, 1) <> 0) OR (j.state = 'SUCCESS'
   AND j.processed + j.skipped + j.failed + j.recovered <> j.total) LIMIT :limit;
 
 -- name: check_branch_heads
@@ -280,3 +280,63 @@ DELETE FROM datum WHERE num = :num;
 -- name: datum_drop_logs
 -- description: Forgets a datum's log.
 DELETE FROM log WHERE datum = :num;
+
+-- name: squash_neighbours
+-- description: The nearest places of commits before and after one of a line.
+SELECT (SELECT max(seq) FROM cmt WHERE line = :line AND seq < :seq),
+  (SELECT min(seq) FROM cmt WHERE line = :line AND seq > :seq);
+
+-- name: squash_heads
+-- description: The branches that stand on a commit, or will.
+SELECT name FROM branch WHERE repo = :repo AND (head = :num OR planned = :num) ORDER BY name;
+
+-- name: squash_forks
+-- description: Lines that left a line at a place.
+SELECT id FROM line WHERE repo = :repo AND parent = :line AND fork_seq = :seq LIMIT 1;
+
+-- name: squash_readers
+-- description: Jobs that are not done, and the newest good one of each pipeline, with their inputs.
+SELECT j.id, p.name, j.cmt, j.inputs, j.state FROM job j JOIN pipeline p ON p.id = j.pipeline
+WHERE j.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE')
+UNION ALL SELECT j.id, p.name, j.cmt, j.inputs, j.state FROM pipeline p
+JOIN job j ON j.num = (SELECT max(g.num) FROM job g WHERE g.pipeline = p.id AND g.state = 'SUCCESS');
+
+-- name: squash_children
+-- description: Later commits that follow one directly.
+SELECT id FROM cmt WHERE repo = :repo AND num > :num AND parent = :num ORDER BY num LIMIT 1;
+
+-- name: squash_adopt
+-- description: What followed a commit follows its parent.
+UPDATE cmt SET parent = :parent WHERE repo = :repo AND num > :num AND parent = :num;
+
+-- name: squash_commit
+-- description: Takes a commit away.
+DELETE FROM cmt WHERE num = :num;
+
+-- name: squash_job
+-- description: The job that made a commit is as old as can be, so that it goes next.
+UPDATE job SET finished = 0 WHERE cmt = :num;
+
+-- name: squash_add
+-- description: The files that only one place of a line showed are to go.
+INSERT INTO squashed(line, above, seq, until) VALUES (:line, :above, :seq, :until);
+
+-- name: squash_next
+-- description: A place whose files are to go.
+SELECT id, line, above, seq, until FROM squashed ORDER BY id LIMIT 1;
+
+-- name: squash_done
+-- description: All files that only this place showed have gone.
+DELETE FROM squashed WHERE id = :id;
+
+-- name: squash_past
+-- description: A page of former files that no commit shows any more; their objects.
+DELETE FROM past WHERE line = :line AND from_seq > :above AND path IN (
+  SELECT path FROM past WHERE line = :line AND to_seq > :seq AND to_seq <= :until
+  AND from_seq > :above LIMIT :limit)
+AND to_seq > :seq AND to_seq <= :until RETURNING object;
+
+-- name: squash_live
+-- description: A page of a line's last files that no commit shows any more; their objects.
+DELETE FROM live WHERE line = :line AND from_seq > :above AND path IN (
+  SELECT path FROM live WHERE line = :line AND from_seq > :above LIMIT :limit) RETURNING object;
