@@ -10,18 +10,29 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from tests.postgres import Postgres
 from tests.rig import RecoveredError, Rig
 
+from vedette.metadata.postgres import PostgresStore
+from vedette.metadata.sqlite import SqliteStore
+from vedette.metadata.store import MetadataStore
 from vedette.model.job import JobInfo
 from vedette.model.work import Task
-from vedette.scheduling import pipelines
+from vedette.scheduling import life, pipelines
 from vedette.testing.model import Inputs, Model, Recovered
 from vedette.testing.model import Job as ModelJob
 
@@ -48,9 +59,25 @@ def work(inputs: Inputs, one: bool) -> dict[str, bytes]:
 
 
 @st.composite
+def keyed(draw: st.DrawFn, repos: list[str], kind: str) -> dict[str, Any]:
+    """A side of a join or a group."""
+    leaf: dict[str, Any] = {"repo": draw(st.sampled_from(repos))}
+    leaf["glob"] = draw(st.sampled_from(["/(*)", "/*/(*)", "/(*)/*", "/d/(*)"]))
+    if kind == "group":
+        return {"pfs": {**leaf, "group_by": "$1"}}
+    return {"pfs": {**leaf, "join_on": "$1", "outer_join": draw(st.booleans())}}
+
+
+@st.composite
 def trees(draw: st.DrawFn, repos: list[str], depth: int = 2) -> dict[str, Any]:
     """An input of a spec over these repos. Names are given afterwards."""
-    kind = draw(st.sampled_from(["pfs", "pfs", "cross", "union"])) if depth else "pfs"
+    kinds = ["pfs", "pfs", "cross", "union", "join", "group"]
+    kind = draw(st.sampled_from(kinds)) if depth else "pfs"
+    if kind in ("join", "group"):
+        sides = draw(st.lists(keyed(repos, kind), min_size=2, max_size=2))
+        if draw(st.booleans()):
+            sides[0] = {"cross": [sides[0], draw(trees(repos, 0))]}
+        return {kind: sides}
     if kind == "pfs":
         leaf = {"repo": draw(st.sampled_from(repos)), "glob": draw(st.sampled_from(GLOBS))}
         return {"pfs": leaf}
@@ -70,16 +97,21 @@ def named(tree: dict[str, Any], numbers: list[int], same: str = "") -> dict[str,
     return {kind: [named(child, numbers, same) for child in inside]}
 
 
+def _sqlite(folder: Path) -> MetadataStore:
+    return SqliteStore(folder / "m.sqlite")
+
+
 class Beside(RuleBasedStateMachine):
     """The scheduler beside the model: both at rest after every step, and all of it is compared."""
 
     hurried = False
+    store: Callable[[Path], MetadataStore] = staticmethod(_sqlite)
 
     @initialize(drawn=st.data())
     def begin(self, drawn: st.DataObject) -> None:
         self.lost = 0
         self.folder = Path(tempfile.mkdtemp())
-        self.rig = Rig(self.folder)
+        self.rig = Rig(self.folder, self.store(self.folder))
         self.model = Model()
         self.documents: dict[str, tuple[dict[str, Any], bool]] = {}
         for name in ROOTS:
@@ -144,6 +176,8 @@ class Beside(RuleBasedStateMachine):
     @rule(drawn=st.data(), reprocess=st.booleans())
     def update(self, drawn: st.DataObject, reprocess: bool) -> None:
         name = drawn.draw(st.sampled_from(sorted(self.documents)))
+        if self.model.pipelines[name].stopped:
+            return
         earlier = [*ROOTS, *(other for other in self.documents if other < name)]
         self._write(drawn, name, earlier, update=True, reprocess=reprocess)
 
@@ -180,6 +214,19 @@ class Beside(RuleBasedStateMachine):
             lambda tx: pipelines.create(tx, document, update=update, reprocess=reprocess)
         ).result()
         self.model.create_pipeline(document, models, update=update, reprocess=reprocess)
+        self._agree()
+
+    @rule(drawn=st.data())
+    def stop_or_start(self, drawn: st.DataObject) -> None:
+        """Nothing new starts; then one job over what there is (ENGINE U3)."""
+        name = drawn.draw(st.sampled_from(sorted(self.documents)))
+        if self.model.pipelines[name].stopped:
+            self.model.start_pipeline(name)
+            self.rig.loop.submit(lambda tx: life.start(tx, name)).result()
+        else:
+            self.rig.settle()
+            self.model.stop_pipeline(name)
+            self.rig.loop.submit(lambda tx: life.stop(tx, name)).result()
         self._agree()
 
     @rule()
@@ -232,8 +279,27 @@ class Hurried(Beside):
     hurried = True
 
 
-Beside.TestCase.settings = Hurried.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=12, deadline=None, parent=settings.get_profile("local")
+MANNER = settings(
+    max_examples=25, stateful_step_count=12, deadline=None, parent=settings.get_profile("local")
 )
+Beside.TestCase.settings = Hurried.TestCase.settings = MANNER
 TestBeside = Beside.TestCase
 TestHurried = Hurried.TestCase
+
+
+@pytest.mark.parametrize("machine", [Beside, Hurried])
+def test_the_same_on_postgresql(machine: type[Beside], postgres: Postgres) -> None:
+    class OnPostgres(machine):  # type: ignore[valid-type, misc]
+        """The scheduler over PostgreSQL, beside the model."""
+
+        store = staticmethod(lambda _: PostgresStore(postgres.database()))
+
+    run_state_machine_as_test(OnPostgres, settings=settings(MANNER, max_examples=8))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", [Beside, Hurried])
+def test_for_longer(machine: type[Beside]) -> None:
+    run_state_machine_as_test(
+        machine, settings=settings(MANNER, max_examples=200, stateful_step_count=20)
+    )

@@ -12,7 +12,7 @@ from itertools import product
 from msgspec import Struct
 
 from vedette.model.glob import compile_glob, expand_key
-from vedette.model.inputs import Cron, Cross, Group, Input, Join, Pfs, Union
+from vedette.model.inputs import Cron, Cross, Input, Join, Pfs, Union
 from vedette.model.paths import parents
 
 Tree = Mapping[str, bytes]
@@ -20,14 +20,18 @@ Tree = Mapping[str, bytes]
 
 
 class Chosen(Struct, frozen=True):
-    """A match of one leaf (numbered from left to right): its path, and the files at or below it."""
+    """A match of one leaf (numbered from left to right): its path, and the files at or below it.
+
+    A key is None where the leaf has no template for it.
+    """
 
     leaf: int
     name: str
     path: str
     files: tuple[tuple[str, bytes], ...]
-    join_on: str = ""
-    group_by: str = ""
+    join_on: str | None = None
+    group_by: str | None = None
+    outer: bool = False
 
 
 Combination = tuple[Chosen, ...]
@@ -50,8 +54,9 @@ def select(leaf: Pfs, tree: Tree, index: int = 0) -> list[Chosen]:
         found.append(
             Chosen(
                 index, leaf.name, node, files,
-                expand_key(leaf.join_on, keys) if leaf.join_on else "",
-                expand_key(leaf.group_by, keys) if leaf.group_by else "",
+                expand_key(leaf.join_on, keys) if leaf.join_on else None,
+                expand_key(leaf.group_by, keys) if leaf.group_by else None,
+                leaf.outer_join,
             )
         )  # fmt: skip
     return found
@@ -81,16 +86,16 @@ def _form(tree: Input, files: Sequence[Tree], numbers: Iterator[int]) -> Iterato
         for combination in product(*children):
             yield _flat(combination)
     elif isinstance(tree, Join):
-        yield from _joined(tree, children)
+        yield from _joined(children)
     else:
-        yield from _grouped(tree, children)
+        yield from _grouped(children)
 
 
 def _flat(parts: Sequence[Combination]) -> Combination:
     return tuple(chosen for part in parts for chosen in part)
 
 
-def _joined(tree: Join, children: Sequence[Sequence[Combination]]) -> Iterator[Combination]:
+def _joined(children: Sequence[Sequence[Combination]]) -> Iterator[Combination]:
     """Combinations that share a key; an outer side stands alone where the others are missing."""
     keyed = [_by_key(child, "join_on") for child in children]
     for key in sorted({key for child in keyed for key in child}):
@@ -99,25 +104,27 @@ def _joined(tree: Join, children: Sequence[Sequence[Combination]]) -> Iterator[C
             for combination in product(*sides):
                 yield _flat(combination)
             continue
-        outer = [
-            side
-            for side, child in zip(sides, tree.children, strict=True)
-            if side and isinstance(child, Pfs) and child.outer_join
-        ]
-        if outer:
-            for combination in product(*outer):
+        for combination in product(*[side for side in sides if side]):
+            if all(_is_outer(part) for part in combination):
                 yield _flat(combination)
 
 
-def _grouped(tree: Group, children: Sequence[Sequence[Combination]]) -> Iterator[Combination]:
+def _is_outer(combination: Combination) -> bool:
+    """Whether a side of a join may stand without the others: all of it that has a key says so."""
+    return all(chosen.outer for chosen in combination if chosen.join_on is not None)
+
+
+def _grouped(children: Sequence[Sequence[Combination]]) -> Iterator[Combination]:
     keyed = [_by_key(child, "group_by") for child in children]
     for key in sorted({key for child in keyed for key in child}):
         yield _flat([part for child in keyed for part in child.get(key, [])])
 
 
 def _by_key(combinations: Sequence[Combination], field: str) -> dict[str, list[Combination]]:
+    """Combinations by the key that all of their matches share which have one."""
     found: dict[str, list[Combination]] = {}
     for combination in combinations:
-        key = "".join(getattr(chosen, field) for chosen in combination)
-        found.setdefault(key, []).append(combination)
+        keys = {getattr(chosen, field) for chosen in combination} - {None}
+        if len(keys) == 1:
+            found.setdefault(keys.pop(), []).append(combination)
     return found

@@ -11,11 +11,15 @@ from vedette.model.pipeline import PipelineSpec
 
 
 class Written(Struct, frozen=True):
-    """What the datum at a place in the list of a job's datums wrote; `order` sorts datums."""
+    """What the datum at a place in the list of a job's datums wrote; `order` sorts datums.
+
+    `there` says that the last good commit has it already: then it is the earlier of two that clash.
+    """
 
     at: int
     order: str
     outputs: Mapping[str, bytes]
+    there: bool = False
 
 
 def merged(
@@ -27,7 +31,8 @@ def merged(
     """
     parts: dict[str, list[bytes]] = {}
     lost: list[int] = []
-    for each in sorted(written, key=lambda one: (one.order, one.at)):
+    may_clash = spec.output_conflict in ("error", "identical")
+    for each in sorted(written, key=lambda w: (may_clash and not w.there, w.order, w.at)):
         clash = next((path for path in each.outputs if _clashes(spec, parts, each, path)), None)
         if clash is None:
             for path, data in each.outputs.items():

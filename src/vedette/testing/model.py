@@ -82,7 +82,10 @@ class Job:
 
 @dataclass
 class Pipeline:
-    """A pipeline, and what it knows of its datums: the outcome of each by its key."""
+    """A pipeline, and what it knows of its datums: the outcome of each by its key.
+
+    `there` has the keys of those whose outputs are in the newest good commit.
+    """
 
     spec: PipelineSpec
     code: Code
@@ -92,6 +95,7 @@ class Pipeline:
     jobs: list[Job] = field(default_factory=list)
     done: dict[object, dict[str, bytes]] = field(default_factory=dict)
     failed: dict[object, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    there: set[object] = field(default_factory=set)
 
     @property
     def leaves(self) -> list[Pfs]:
@@ -172,7 +176,9 @@ class Model:
                 raise NotFound(f"no repo {leaf.repo}: create it first")
         if old is not None:
             made.version, made.jobs = old.version + 1, old.jobs
-            made.done, made.failed, made.salt = old.done, old.failed, old.salt
+            made.done, made.failed, made.salt, made.there = (
+                old.done, old.failed, old.salt, old.there
+            )  # fmt: skip
         if old is None or reprocess:
             made.salt = self._next()
         self.repos.add(spec.name)
@@ -192,9 +198,13 @@ class Model:
         self.pipelines[name].stopped = True
 
     def start_pipeline(self, name: str) -> None:
-        """Go on, with one job over the newest inputs (ENGINE U3)."""
-        self.pipelines[name].stopped = False
-        self.run_pipeline(name)
+        """Go on, with one job over the newest inputs unless a good one has read them (U3)."""
+        pipeline = self.pipelines[name]
+        pipeline.stopped = False
+        heads = tuple(self.heads.get((leaf.repo, leaf.branch)) for leaf in pipeline.leaves)
+        good = next((job for job in reversed(pipeline.jobs) if job.state == "SUCCESS"), None)
+        if good is None or (good.version, good.inputs) != (pipeline.version, heads):
+            self.run_pipeline(name)
 
     def files(self, repo: str, branch: str = "master") -> dict[str, bytes]:
         """The files at the head of a branch; none where it has no commit."""
@@ -294,7 +304,7 @@ class Model:
         if "failed" in hows and spec.on_datum_failure == "job":
             reason = f"{hows.count('failed')} of {len(hows)} datums failed"
         else:
-            tree, reason, lost = merged(spec, _written(combinations, outcomes))
+            tree, reason, lost = merged(spec, _written(combinations, outcomes, pipeline.there))
             for at in lost:
                 hows[at] = "failed"
                 pipeline.done.pop(outcomes[at].key, None)
@@ -302,6 +312,11 @@ class Model:
                     pipeline.version,
                     _references(pipeline, inputs),
                 )
+        if not reason:
+            pipeline.there = {
+                outcome.key for outcome, how in zip(outcomes, hows, strict=True)
+                if how in ("run", "cached")
+            }  # fmt: skip
         output = self._add(spec.name, spec.output_branch, identity, tree, reason)
         return Job(
             spec.name, pipeline.version, identity, inputs, "FAILURE" if reason else "SUCCESS",
@@ -366,10 +381,12 @@ def _once(sides: list[Pfs], combinations: list[Combination]) -> list[Combination
     return list(found.values())
 
 
-def _written(combinations: list[Combination], outcomes: list[_Outcome]) -> list[Written]:
+def _written(
+    combinations: list[Combination], outcomes: list[_Outcome], there: set[object]
+) -> list[Written]:
     order = ["\0".join(chosen.path for chosen in combination) for combination in combinations]
     return [
-        Written(at, order[at], outcome.outputs)
+        Written(at, order[at], outcome.outputs, outcome.key in there)
         for at, outcome in enumerate(outcomes)
         if outcome.how in ("run", "cached")
     ]
