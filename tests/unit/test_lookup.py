@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.rig import Rig, rig
+from tests.rig import Rig, pfs, rig
 
-from vedette.metadata.store import Rows
+from vedette.metadata.store import MetadataStore, Rows
 from vedette.model.glob import compile_glob
 from vedette.scheduling import lookup
 from vedette.scheduling.running import Leaf
@@ -81,3 +81,24 @@ def test_a_long_key_is_kept_short_and_still_tells_matches_apart() -> None:
     assert len(keys) == 2
     assert all(len(key) < 200 for key in keys)
     assert lookup.key(leaf, "join", "/a") == "=aa"
+
+
+@pytest.mark.parametrize("kind", ["join", "group"])
+def test_d4_d5_keys_are_looked_up_alike_in_both_databases(
+    rows: MetadataStore, tmp_path: Path, kind: str
+) -> None:
+    key = {"join": "join_on", "group": "group_by"}[kind]
+    source = {kind: [pfs("left", "/(*)-*", **{key: "$1"}), pfs("right", "/*/(*)", **{key: "$1"})]}
+    with rig(tmp_path, rows) as made:
+        for name in ("left", "right"):
+            made.repo(name)
+        made.put("left", {"/a-1": b"1", "/B-1": b"2", "/\u00e9-1": b"3"})
+        made.put("right", {"/x/a": b"4", "/x/b": b"5", "/x/\u00e9": b"6"})
+        made.pipeline("p", source)
+        made.settle()
+        made.put("right", {"/x/B": b"7", "/x/a": None})
+        made.settle()
+        made.put("left", {"/B-1": None, "/a-1": b"8"})
+        made.settle()
+        alone = {"/a-1", "/x-B", "/x-b"} if kind == "group" else set()
+        assert set(made.tree("p")) == {"/\u00e9-1+x-\u00e9"} | alone
