@@ -14,6 +14,7 @@ import subprocess
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 from claims import claims
 from clients import Connection, run
@@ -33,6 +34,7 @@ from measure import (
 
 IN_FLIGHT = 16
 COMMAND = ["/bin/cat", "/dev/null"]
+BATCHING = ["sh", "-c", "while pachctl next datum; do :; done"]
 REST = 75.0
 
 
@@ -51,6 +53,8 @@ def main() -> None:
         python_stage(report, serving, files)
         report.say(f"A command stage, {' '.join(COMMAND)}")
         command_stage(report, serving, options.datums)
+        report.say("The same as a batch: one shell that calls `pachctl next datum`")
+        batching_stage(report, serving, options.datums)
         report.say("The scheduler alone, 8 workers that claim and report in batches of 16")
         claims(report, folder, 20_000)
         if not options.no_rest:
@@ -67,15 +71,19 @@ def small_files(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def create(serving: Server, name: str, cmd: list[str], *, read: bool) -> None:
+def create(
+    serving: Server, name: str, cmd: list[str], *, read: bool, batching: bool = False
+) -> None:
     """A repo `NAME-in` and, if it is to be read, a pipeline `NAME` over its files."""
     serving.send("POST", "/v1/repos", {"name": f"{name}-in"})
     if read:
-        spec = {
+        spec: dict[str, Any] = {
             "pipeline": {"name": name},
             "transform": {"image": IMAGE if "vedette.stage" in cmd else COMMAND_IMAGE, "cmd": cmd},
             "input": {"pfs": {"repo": f"{name}-in", "glob": "/*"}},
         }
+        if batching:
+            spec["transform"]["datum_batching"] = True
         serving.send("POST", "/v1/pipelines", spec)
 
 
@@ -116,6 +124,14 @@ def command_stage(report: Report, serving: Server, count: int) -> None:
     report.add("bare fork, exec and wait", bare * 1000, "ms")
     report.add("command stage, many datums in one job", platform * 1000, "ms")
     report.goal("command stage above bare", (platform - bare) * 1000, "ms", most=5.0)
+
+
+def batching_stage(report: Report, serving: Server, count: int) -> None:
+    """The same work by one process that asks for its datums."""
+    create(serving, "batch", BATCHING, read=True, batching=True)
+    warm(serving, ("batch",))
+    each = one_job(serving, "batch", count)
+    report.add("batching stage, many datums in one job", each * 1000, "ms")
 
 
 def warm(serving: Server, names: tuple[str, ...]) -> None:
