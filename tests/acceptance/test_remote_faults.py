@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from tests.acceptance.test_remote_worker import shell
 from tests.hosts import Worker, alive, host_of, until, working
+from tests.postgres import Postgres
 from tests.program import PATIENCE, PROGRAM, Server, descendants, serving
 from tests.proxy import proxied
 
@@ -216,3 +217,24 @@ def test_a_token_that_was_revoked_ends_the_host(tmp_path: Path) -> None:
         with working(tmp_path / "v.log", "--server", server.address) as worker:
             assert worker.process.wait(PATIENCE) == 6
             assert "a token is needed" in worker.said()
+
+
+def test_a_host_goes_on_with_the_server_that_takes_over(tmp_path: Path, postgres: Postgres) -> None:
+    """C1: the leader is killed while a datum runs; it was asked through a follower."""
+    url = postgres.empty()
+    words = ["--database", url, "--workers", "0"]
+    with serving(tmp_path / "s0", *words) as first, serving(tmp_path / "s1", *words) as second:
+        first("create-repo", "images")
+        shell(first, "upper", SLOW)
+        addresses = ["--server", second.address, "--server", first.address]
+        with working(tmp_path / "w.log", *addresses) as worker:
+            second.put("images", "/a", b"hello")
+            running(second, worker)
+            first.kill()
+            until(lambda: second.get("/v1/health")["role"] == "leader")
+            second.put("images", "/b", b"again")
+            second.idle()
+            assert second.content("upper", "/a") == b"HELLO"
+            assert second.content("upper", "/b") == b"AGAIN"
+            assert {job["state"] for job in second.get("/v1/jobs", pipeline="upper")} == {"SUCCESS"}
+            assert worker.stop() == 0
