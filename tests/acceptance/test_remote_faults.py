@@ -37,7 +37,9 @@ class Near(Server):
 @contextmanager
 def near(data: Path) -> Iterator[Server]:
     """A server without workers of its own."""
-    with running_server(data, apps=[], settings=Settings(data=data, workers=0)) as address:
+    with running_server(
+        data, apps=[], settings=Settings(data=data, listen="127.0.0.1:0", workers=0)
+    ) as address:
         server = Near(address, data)
         try:
             yield server

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.serving import asking, site
 from vedette.model import hosts
 from vedette.model.ids import object_id
 from vedette.model.work import Code, Output, Result, Task
+from vedette.scheduling import leasing
 from vedette.server import tokens
 from vedette.server.site import Site
 
@@ -316,3 +319,24 @@ def test_demand_is_told_when_it_changes_and_specs_once(parts: Site) -> None:
     ask = hosts.AskDemand(seen=0, known=(offer.code,))
     (wanted,) = host.say("POST", where, ask, hosts.Demand).wanted
     assert wanted.offers[0].spec is None
+
+
+def test_a_wish_from_before_a_lapse_and_what_it_brings_are_not_lost(parts: Site) -> None:
+    """C2: a host that slept has a wish open at the server when it is registered again."""
+    web, host = api(parts), ByHand(parts)
+    host.register("w1", "p")
+    with ThreadPoolExecutor() as pool:
+        old = pool.submit(host.wish, "w1")
+        limit = time.monotonic() + 20.0
+        while not parts.hosts.sessions[host.session].hands["w1"].wish:
+            assert time.monotonic() < limit
+            time.sleep(0.01)
+        parts.rounds.enter(lambda round: leasing.release(round, "w1", "silent")).result()
+        body = hosts.Beat(workers={"w1": ()})
+        where = f"/v1/workers/{host.session}/beat"
+        assert host.say("POST", where, body, hosts.Beaten).unknown == ("w1",)
+        host.register("w1", "p")
+        pipeline(web, "p", a=b"1")
+        (task,) = old.result()
+    assert host.work("w1", results=(done(task),)).refused == ()
+    assert job(web, "p")["state"] == "SUCCESS"

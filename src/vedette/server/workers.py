@@ -117,8 +117,8 @@ async def work(site: Site, call: Call) -> model.Given:
     session = session_of(site, call)
     body: model.Work = call.body
     hand = session.hand(call.params["worker"])
-    if site.rounds.beat(hand.name) is None:
-        session.hands.pop(hand.name, None)
+    leases = site.rounds.beat(hand.name)
+    if leases is None:
         raise NotJoined(f"worker {hand.name!r} was given up, for it was silent: register it again")
     if not 0 <= body.wait <= LONGEST_WAIT or not 0 <= body.room <= MOST_ROOM:
         raise Invalid(f"wait {body.wait}, room {body.room}: at most {LONGEST_WAIT}, {MOST_ROOM}")
@@ -128,7 +128,7 @@ async def work(site: Site, call: Call) -> model.Given:
             raise Conflict(f"wish {body.number} of {hand.name!r} comes after {hand.wish}")
         hand.wish = body.number
         known = {*body.held, *(result.lease for result in body.results)}
-        await _give_back(site, hand, hand.lent.keys() - known)
+        await _give_back(site, hand, {*hand.lent, *leases} - known)
         claim = site.rounds.claim(hand.name, body.room)
     refused: list[int] = []
     try:
@@ -205,7 +205,6 @@ async def beat(site: Site, call: Call) -> model.Beaten:
         hand = session.hands.get(name)
         leases = None if hand is None else site.rounds.beat(name)
         if hand is None or leases is None:
-            session.hands.pop(name, None)
             unknown.append(name)
             continue
         if lapsed := tuple(lease for lease in held if lease not in leases):
