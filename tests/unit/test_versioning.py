@@ -227,3 +227,16 @@ def test_a_directory_that_became_a_file_in_one_commit_has_nothing_below_it(world
     ]
     with pytest.raises(PathConflict, match="/a in repo images is a file"):
         calling(world, *writes)()
+
+
+def test_appending_ends_where_both_parts_do_not_fit_into_memory(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "APPEND_LIMIT", 3)
+    world.put("/log", b"12")
+    longer = Write(repo="images", path="/log", data=b"3", append=True)
+    calling(world, longer)()
+    assert world.read("master", "/log") == b"123"
+    with pytest.raises(TooLarge, match="/log would have 4 bytes"):
+        calling(world, longer)()
+    assert world.read("master", "/log") == b"123"

@@ -32,7 +32,7 @@ T = TypeVar("T")
 class Limits(Struct, frozen=True, kw_only=True):
     """Bounds on what callers may send, in bytes unless said."""
 
-    file: int = 1 << 30
+    file: int = 64 << 30
     stream: int = 64 << 30
     json: int = 16 << 20
     msgpack: int = 256 << 20

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from vedette.model.errors import Conflict, Invalid, InvalidPath, NotFound, PathConflict
+from vedette.model.errors import Conflict, Invalid, InvalidPath, NotFound, PathConflict, TooLarge
 from vedette.model.files import Write
 from vedette.model.ids import CommitId, ObjectId
 from vedette.model.paths import check_name, clean
@@ -48,6 +48,10 @@ __all__ = [
     "tip",
     "with_id",
 ]
+
+
+APPEND_LIMIT = 1 << 30
+"""Bytes that a file may have after something was appended: both parts are held in memory."""
 
 
 class Changes(Struct, frozen=True, kw_only=True):
@@ -374,6 +378,11 @@ def _write(
         held = prepared or contents.prepare(tx.objects, write.data or b"")
         name, size = contents.store(tx, held), held.size
     if write.append and (before := target.stat(path)) is not None:
+        if before.size + size > APPEND_LIMIT:
+            raise TooLarge(
+                f"{path} would have {before.size + size:,} bytes: appending makes at most "
+                f"{APPEND_LIMIT:,}, put the whole file instead", path=path,
+            )  # fmt: skip
         old = contents.read(tx.rows, tx.objects, before.object)
         held = contents.prepare(tx.objects, old + contents.read(tx.rows, tx.objects, name))
         name, size = contents.store(tx, held), held.size
