@@ -10,9 +10,11 @@ from tests.keeping import faults, held, until_nothing_is_left
 from tests.rig import Rig, pfs, rig
 
 from vedette.model.errors import Conflict, NotFound
+from vedette.model.keeping import Usage
 from vedette.scheduling.intents import CommitsSquashed, intend
 from vedette.versioning import squash
 from vedette.versioning.refs import resolve
+from vedette.versioning.usage import usage
 
 BIG = 40_000
 
@@ -89,3 +91,18 @@ def test_what_is_needed_is_refused_with_the_way_out(made: Rig) -> None:
     with pytest.raises(NotFound):
         take_out(made, "in", "0" * 32)
     assert len(made.heads("in")) == 4
+
+
+def test_usage_tells_what_sharing_saves(made: Rig) -> None:
+    """P11: equal bytes are held once, however many files name them."""
+    made.repo("in")
+    made.repo("other")
+    made.put("in", {"/a": b"1" * BIG, "/b": b"1" * BIG, "/c": b"2" * BIG})
+    made.put("in", {"/c": b"3" * 100})
+    made.put("other", {"/x": b"2" * BIG})
+    with made.store.read() as rows:
+        found = usage(rows, "in")
+    assert found == Usage(
+        repo="in", head=2 * BIG + 100, versions=3 * BIG + 100, stored=2 * BIG + 100, shared=BIG,
+        objects=3,
+    )  # fmt: skip

@@ -60,6 +60,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "garbage-collect": ("keeping:garbage_collect", "Let go of bytes that nobody names"),
     "backup": ("backup:backup", "Copy a data folder, also while its server runs"),
     "restore": ("backup:restore", "Make a data folder from a backup"),
+    "du": ("keeping:du", "Show what repos take up, and what sharing saves"),
     "fsck": ("keeping:fsck", "Check that all that is needed is there, and nothing deleted"),
     "create-token": ("secrets:create_token", "Create a token; it is shown this once"),
     "list-token": ("secrets:list_token", "List tokens, without their secret parts"),

@@ -93,6 +93,24 @@ async def delete_commit(client: Client, where: tuple[str, ...]) -> None:
     await client.delete_commit(*commit_of(where))
 
 
+@click.command("du")
+@click.argument("repos", nargs=-1, metavar="[REPO ...]")
+@raw_option
+@connected
+async def du(client: Client, repos: tuple[str, ...], raw: bool) -> None:
+    """Show what repos take up: at the head, in all versions, once each, and shared with others."""
+    names = repos or [repo.name for repo in await client.list_repo()]
+    found = [await client.du(name) for name in names]
+    if raw:
+        shown.raw(found)
+        return
+    rows = (
+        (u.repo, *map(shown.size, (u.head, u.versions, u.stored, u.shared)), u.objects)
+        for u in found
+    )
+    shown.table(("NAME", "HEAD", "VERSIONS", "STORED", "SHARED", "OBJECTS"), rows)
+
+
 def read_rule(text: str) -> tuple[float | None, int | None]:
     """Seconds and number of commits of a rule as it is typed; None, None for `all`."""
     age: float | None = None

@@ -56,3 +56,7 @@ class KeepCalls:
     async def delete_commit(self, repo: str, ref: str) -> None:
         """Take a commit away that no other follows."""
         await self.transport.call(at.DELETE_COMMIT, {"repo": repo, "ref": ref})
+
+    async def du(self, repo: str) -> keeping.Usage:
+        """What a repo takes up, and what sharing saves."""
+        return await self.transport.call(at.DU, {"repo": repo})

@@ -60,6 +60,11 @@ DELETE_COMMIT = Endpoint(
     summary="Take a commit away that no other follows",
 )  # fmt: skip
 
+DU = Endpoint(
+    name="du", method="GET", path="/v1/repos/{repo}/usage", answer=keeping.Usage,
+    summary="What a repo takes up, and what sharing saves",
+)  # fmt: skip
+
 KEEP_ENDPOINTS: tuple[Endpoint[Any], ...] = tuple(
     value for value in list(globals().values()) if isinstance(value, Endpoint)
 )

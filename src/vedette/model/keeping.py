@@ -63,3 +63,18 @@ class Deleted(Struct, frozen=True, kw_only=True):
     """How many versions of files were deleted for good."""
 
     files: int
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """What a repo takes up, in bytes.
+
+    `head` is the head of master; `versions` all versions of all files, as if each were stored by
+    itself; `stored` what they take once each; `shared` what of it other repos have too.
+    """
+
+    repo: str
+    head: int
+    versions: int
+    stored: int
+    shared: int
+    objects: int

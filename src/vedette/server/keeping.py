@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import msgspec
 
 from vedette.model.errors import NotFound, TooLarge, Unavailable
-from vedette.model.keeping import CheckLine, Collected, Deleted, Rule
+from vedette.model.keeping import CheckLine, Collected, Deleted, Rule, Usage
 from vedette.model.paths import clean
 from vedette.scheduling.intents import CommitsSquashed, intend
 from vedette.scheduling.upkeep import Upkeep
 from vedette.server.call import Call, Content
 from vedette.server.files import in_thread
 from vedette.server.site import Site
-from vedette.versioning import repos, retention, squash
+from vedette.versioning import repos, retention, squash, usage
 from vedette.versioning.check import Check
 from vedette.versioning.refs import resolve
 from vedette.versioning.transaction import Transaction
@@ -95,6 +95,16 @@ async def _take_away(site: Site, call: Call, alone: bool) -> None:
         intend(tx, CommitsSquashed((squash.squash(tx, commit, alone=alone),)))
 
     await site.write(work)
+
+
+async def du(site: Site, call: Call) -> Usage:
+    """What a repo takes up."""
+
+    def look() -> Usage:
+        with site.read() as rows:
+            return usage.usage(rows, call.params["repo"])
+
+    return await asyncio.to_thread(look)
 
 
 def _lines(check: Check) -> Iterator[bytes]:

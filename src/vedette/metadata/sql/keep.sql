@@ -340,3 +340,25 @@ AND to_seq > :seq AND to_seq <= :until RETURNING object;
 -- description: A page of a line's last files that no commit shows any more; their objects.
 DELETE FROM live WHERE line = :line AND from_seq > :above AND path IN (
   SELECT path FROM live WHERE line = :line AND from_seq > :above LIMIT :limit) RETURNING object;
+
+-- name: usage_versions
+-- description: Number and bytes of all versions of files of a repo whose bytes were not deleted.
+SELECT count(*), coalesce(sum(v.size), 0) FROM (
+  SELECT f.size FROM live f JOIN line l ON l.id = f.line
+  WHERE l.repo = :repo AND f.object IS NOT NULL AND f.gone IS NULL
+  UNION ALL SELECT f.size FROM past f JOIN line l ON l.id = f.line
+  WHERE l.repo = :repo AND f.object IS NOT NULL AND f.gone IS NULL) v;
+
+-- name: usage_objects
+-- description: Number and bytes of the objects of a repo, and bytes of those that other repos have too.
+WITH mine(object, size) AS (
+  SELECT f.object, f.size FROM live f JOIN line l ON l.id = f.line
+  WHERE l.repo = :repo AND f.object IS NOT NULL AND f.gone IS NULL
+  UNION SELECT f.object, f.size FROM past f JOIN line l ON l.id = f.line
+  WHERE l.repo = :repo AND f.object IS NOT NULL AND f.gone IS NULL)
+SELECT count(*), coalesce(sum(m.size), 0), coalesce(sum(CASE
+  WHEN EXISTS (SELECT 1 FROM live f JOIN line l ON l.id = f.line
+    WHERE f.object = m.object AND f.gone IS NULL AND l.repo <> :repo) THEN m.size
+  WHEN EXISTS (SELECT 1 FROM past f JOIN line l ON l.id = f.line
+    WHERE f.object = m.object AND f.gone IS NULL AND l.repo <> :repo) THEN m.size
+  ELSE 0 END), 0) FROM mine m;
