@@ -46,7 +46,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 set -f
-printf 'next %s\\n' "$(echo $error)" >{ASK} || exit 1
+set -- $error
+printf 'next %s\\n' "$*" >{ASK} || exit 1
 IFS= read -r given <{GIVEN} || exit 1
 [ "$given" = ok ] || {{ echo "$given" >&2; exit 1; }}
 """
