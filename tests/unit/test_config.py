@@ -38,11 +38,11 @@ def test_addresses_to_listen_at() -> None:
 
 def test_a_database_that_is_none_is_refused_without_showing_its_password(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="use postgresql://") as refused:
-        load({"data": tmp_path, "database": "mysql://me:hunter2@host/x"}, {})
+        config.load({"data": tmp_path, "database": "mysql://me:hunter2@host/x"}, {})
     assert "hunter2" not in refused.value.message
     with pytest.raises(Invalid, match="advertise is 'host:1': use http://"):
-        load({"data": tmp_path, "advertise": "host:1"}, {})
+        config.load({"data": tmp_path, "advertise": "host:1"}, {})
     with pytest.raises(Invalid, match="or /FOLDER"):
-        load({"data": tmp_path, "objects": "folder"}, {})
+        config.load({"data": tmp_path, "objects": "folder"}, {})
     url = "postgresql://me@host/x"
-    assert load({"data": tmp_path}, {"VEDETTE_DATABASE": url}).database == url
+    assert config.load({"data": tmp_path}, {"VEDETTE_DATABASE": url}).database == url
