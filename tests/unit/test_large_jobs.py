@@ -316,3 +316,32 @@ def test_a_file_may_become_a_directory_when_its_datum_changes(
         made.settle()
         assert made.jobs("p")[0].reason == ""
         assert made.tree("p") == {then: b"v"}
+
+
+@pytest.mark.parametrize("side", [20, pytest.param(1000, marks=pytest.mark.slow)])
+def test_a_cross_is_never_in_memory_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int
+) -> None:
+    """ENGINE D3: side x side datums are planned, run and, in a new version, skipped."""
+    if side < 1000:
+        monkeypatch.setattr(effects, "SPILL", 10)
+        monkeypatch.setattr(expansion, "AHEAD", 20)
+    most = [0]
+
+    def look(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        most[0] = max(most[0], len(engine.loop._memory.datums))
+        return {}
+
+    with rig(tmp_path) as engine:
+        for repo in ("left", "right"):
+            engine.repo(repo)
+            engine.put(repo, {f"/{n:04}": b"%d" % n for n in range(side)})
+        engine.code["p"] = look
+        source = {"cross": [pfs("left", "/*"), pfs("right", "/*")]}
+        for update in (False, True):
+            engine.pipeline("p", source, update=update)
+            engine.settle(seconds=3600.0)
+        second, first = engine.jobs("p")
+        assert (first.total, first.processed) == (side * side, side * side)
+        assert (second.total, second.skipped) == (side * side, side * side)
+        assert most[0] <= expansion.AHEAD + expansion._PAGE

@@ -38,7 +38,7 @@ from vedette.versioning import drafts
 from vedette.versioning.transaction import Transaction
 
 T = TypeVar("T")
-BUDGET = 5000
+BUDGET = 1000
 """Datums that one round looks at, so that a large job does not keep others waiting."""
 
 _log = structlog.get_logger("vedette.scheduling")
