@@ -19,12 +19,13 @@ class Worker:
     """A running `vedette worker`."""
 
     def __init__(
-        self, log: Path, words: Sequence[str], env: Mapping[str, str] | None = None
-    ) -> None:
+        self, log: Path, words: Sequence[str], env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.log = log
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [str(PROGRAM), "worker", *words], stdin=subprocess.DEVNULL, stdout=file,
+                [*prefix, str(PROGRAM), "worker", *words], stdin=subprocess.DEVNULL, stdout=file,
                 stderr=file, env=environment(env),
             )  # fmt: skip
 
@@ -54,9 +55,11 @@ class Worker:
 
 
 @contextmanager
-def working(log: Path, *words: str, env: Mapping[str, str] | None = None) -> Iterator[Worker]:
+def working(
+    log: Path, *words: str, env: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Iterator[Worker]:
     """A worker, ended with the block; tells its log when the block fails."""
-    worker = Worker(log, words, env)
+    worker = Worker(log, words, env, prefix)
     try:
         yield worker
     except BaseException:

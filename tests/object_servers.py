@@ -57,14 +57,20 @@ def _free(count: int) -> list[int]:
 
 
 class ObjectServer:
-    """An S3 server that runs. `endpoint` is its address, `bucket` a bucket that is there."""
+    """An S3 server that runs. `endpoint` is its address, `bucket` a bucket that is there.
 
-    def __init__(self, folder: Path, bucket: str) -> None:
+    On another host than this, it is at that host's `address` and starts by the words of `prefix`.
+    """
+
+    def __init__(
+        self, folder: Path, bucket: str, address: str = "127.0.0.1", prefix: Sequence[str] = ()
+    ) -> None:
         self.folder, self.bucket = folder, bucket
+        self.address, self._prefix = address, prefix
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder.with_name(f"{folder.name}.log")
         self.ports = _free(5)
-        self.endpoint = f"http://127.0.0.1:{self.ports[0]}"
+        self.endpoint = f"http://{address}:{self.ports[0]}"
         self.process = self._begin()
 
     def words(self) -> Sequence[str]:
@@ -86,11 +92,11 @@ class ObjectServer:
         return f"s3://{self.bucket}/{uuid4().hex[:12]}"
 
     def _begin(self) -> subprocess.Popen[bytes]:
+        env = environment(AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET)
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                self.words(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                env=environment(AWS_ACCESS_KEY_ID=KEY, AWS_SECRET_ACCESS_KEY=SECRET),
-                start_new_session=True,
+                [*self._prefix, *self.words()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                cwd=self.folder, env=env, start_new_session=True,
             )  # fmt: skip
         self.process = process
         limit = time.monotonic() + PATIENCE
@@ -125,8 +131,8 @@ class Weed(ObjectServer):
     def words(self) -> Sequence[str]:
         s3, master, volume, filer, admin = map(str, self.ports)
         return [
-            str(BIN / "weed"), "mini", f"-dir={self.folder}", "-ip=127.0.0.1",
-            "-ip.bind=127.0.0.1", f"-s3.port={s3}", f"-master.port={master}",
+            str(BIN / "weed"), "mini", f"-dir={self.folder}", f"-ip={self.address}",
+            f"-ip.bind={self.address}", f"-s3.port={s3}", f"-master.port={master}",
             f"-volume.port={volume}", f"-filer.port={filer}", f"-admin.port={admin}",
             "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
             "-s3.autoCreateBucket=false", f"-bucket={self.bucket}",
@@ -222,10 +228,14 @@ def one_line(error: VedetteError) -> str:
 
 
 @contextmanager
-def running(kind: type[ObjectServer], folder: Path | None = None) -> Iterator[ObjectServer]:
+def running(
+    kind: type[ObjectServer], folder: Path | None = None, address: str = "127.0.0.1",
+    prefix: Sequence[str] = (),
+) -> Iterator[ObjectServer]:  # fmt: skip
     """A server with a bucket, stopped and gone in the end."""
     with tempfile.TemporaryDirectory(prefix="s3-", ignore_cleanup_errors=True) as made:
-        server = kind((folder or Path(made)) / kind.__name__.lower(), "vedette-test")
+        place = (folder or Path(made)) / kind.__name__.lower()
+        server = kind(place, "vedette-test", address, prefix)
         try:
             yield server
         finally:

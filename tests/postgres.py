@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -30,15 +30,21 @@ _SETTINGS = {
     "full_page_writes": "off",
     "shared_buffers": "32MB",
     "max_connections": "200",
-    "listen_addresses": "127.0.0.1",
 }
 
 
 class Postgres:
-    """A server of our own: its processes, and databases on it."""
+    """A server of our own: its processes, and databases on it.
 
-    def __init__(self, folder: Path) -> None:
+    On another host than this, it is at that host's `address` and starts by the words of `prefix`.
+    """
+
+    def __init__(
+        self, folder: Path, address: str = "127.0.0.1", prefix: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
+        self.address = address
+        self._prefix = prefix
         self.data = folder / "data"
         self.user = _unprivileged()
         self._numbers = count(1)
@@ -51,6 +57,9 @@ class Postgres:
             os.chown(folder, pwd.getpwnam(self.user).pw_uid, -1)
         self._run("initdb", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync",
                   "--no-instructions", "--locale=C.UTF-8", "-D", str(self.data))  # fmt: skip
+        if address != "127.0.0.1":
+            with (self.data / "pg_hba.conf").open("a") as allowed:
+                allowed.write("host all all samenet trust\n")
         self.start()
 
     def _command(self, program: str, *words: str) -> list[str]:
@@ -65,12 +74,17 @@ class Postgres:
 
     def start(self) -> None:
         """Begin to serve, and wait until it does."""
-        settings = [w for k, v in _SETTINGS.items() for w in ("-c", f"{k}={v}")]
+        settings = {**_SETTINGS, "listen_addresses": self.address}
+        words = [w for k, v in settings.items() for w in ("-c", f"{k}={v}")]
+        prefix, user = list(self._prefix), self.user
+        if prefix and user is not None:  # who enters a network must be root until then
+            prefix += ["--setuid", str(pwd.getpwnam(user).pw_uid)]
+            user = None
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                self._command("postgres", "-D", str(self.data), "-p", str(self.port),
-                              "-k", str(self.folder), *settings),
-                user=self.user, cwd=self.folder, stdout=log, stderr=log, env=_environment(),
+                [*prefix, *self._command("postgres", "-D", str(self.data), "-p", str(self.port),
+                                         "-k", str(self.folder), *words)],
+                user=user, cwd=self.folder, stdout=log, stderr=log, env=_environment(),
             )  # fmt: skip
         limit = time.monotonic() + PATIENCE
         while True:
@@ -104,7 +118,7 @@ class Postgres:
 
     def url(self, database: str) -> str:
         """How to reach a database over TCP."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://postgres@{self.address}:{self.port}/{database}"
 
     def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run a statement as the administrator; what it answers."""
@@ -155,13 +169,13 @@ def _environment() -> dict[str, str]:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
+def postgres_server(address: str = "127.0.0.1", prefix: Sequence[str] = ()) -> Iterator[Postgres]:
     """A server that ends with the block. Its folder is short, as names of sockets must be."""
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     folder.chmod(0o755)
     server = None
     try:
-        server = Postgres(folder)
+        server = Postgres(folder, address, prefix)
         yield server
     finally:
         if server is not None:

@@ -9,17 +9,20 @@ from contextlib import contextmanager, suppress
 
 
 class Proxy:
-    """Passes bytes on to a port, `delay` seconds late each way.
+    """Passes bytes on from `listen` to `host` and `port`, `delay` seconds late each way.
 
     `lives` says, for each connection, after how many bytes (both ways) it breaks; None is never.
     `passed` counts bytes, `broken` the connections that broke.
     """
 
-    def __init__(self, port: int, delay: float, lives: Callable[[], int | None]) -> None:
+    def __init__(
+        self, host: str, port: int, delay: float, lives: Callable[[], int | None], listen: str
+    ) -> None:
         self.address = ""
         self.broken = 0
         self.passed = 0
-        self._port = port
+        self._listen = listen
+        self._to = (host, port)
         self._delay = delay
         self._lives = lives
         self._ready = threading.Event()
@@ -30,8 +33,8 @@ class Proxy:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, self._listen, 0))
+        self.address = f"http://{self._listen}:{server.sockets[0].getsockname()[1]}"
         self._ready.set()
         self._loop.run_forever()
         server.close()
@@ -43,7 +46,7 @@ class Proxy:
 
     async def _serve(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         try:
-            far, forth = await asyncio.open_connection("127.0.0.1", self._port)
+            far, forth = await asyncio.open_connection(*self._to)
         except OSError:
             back.close()
             return
@@ -86,10 +89,12 @@ class Proxy:
 
 @contextmanager
 def proxied(
-    address: str, delay: float = 0.0, lives: Callable[[], int | None] = lambda: None
-) -> Iterator[Proxy]:
-    """A proxy before a server's address."""
-    proxy = Proxy(int(address.rpartition(":")[2]), delay, lives)
+    address: str, delay: float = 0.0, lives: Callable[[], int | None] = lambda: None,
+    listen: str = "127.0.0.1",
+) -> Iterator[Proxy]:  # fmt: skip
+    """A proxy before a server's address, HOST:PORT with or without a scheme."""
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    proxy = Proxy(host, int(port), delay, lives, listen)
     try:
         yield proxy
     finally:
