@@ -110,7 +110,7 @@ class Leading:
         self._held.callback(self.loop.stop)
         self.upkeep.start()
         self._held.callback(self.upkeep.stop)
-        carriers = Carriers(self.loop, self.settings.egress_roots)
+        carriers = Carriers(self.loop, self.settings.egress_roots, self.settings.data / "egress")
         carriers.start()
         self._held.callback(carriers.stop)
         if self.settings.workers != 0:

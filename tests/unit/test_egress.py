@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import obstore
 import pytest
@@ -17,8 +19,10 @@ from vedette.model import egress
 from vedette.model.errors import Invalid, InvalidSpec
 from vedette.model.pipeline import Egress
 from vedette.model.spec import parse_spec
+from vedette.objects.bucket import Bucket
 from vedette.objects.outside import OutsideFolder
 from vedette.scheduling.egress import TRIES, Carriers
+from vedette.worker.pieces import PIECE
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def engine(tmp_path: Path) -> Iterator[Rig]:
 
 
 def carried(engine: Rig, *roots: str) -> Carriers:
-    made = Carriers(engine.loop, roots, pause=lambda _: None)
+    made = Carriers(engine.loop, roots, engine.folder / "egress", pause=lambda _: None)
     made.start()
     return made
 
@@ -155,6 +159,42 @@ def test_a_bucket_takes_outputs_with_the_credentials_of_a_secret(
         carriers.stop()
 
 
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_large_file_is_copied_in_pieces(
+    engine: Rig, tmp_path: Path, moto: ObjectServer, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Whatever its size, no more than a piece of it is in memory (issue: bounded everywhere)."""
+    place = f"file://{tmp_path}/out" if kind == "folder" else moto.place()
+    for key, value in moto.environ.items():
+        monkeypatch.setenv(key, value)
+    data = random.Random(7).randbytes(20 << 20)
+    asked: list[int | None] = []
+    read = engine.objects.read
+
+    def watched(*given: Any) -> bytes:
+        if threading.current_thread().name == "vedette-egress":
+            asked.append(given[4] if len(given) > 4 else None)
+        return read(*given)
+
+    monkeypatch.setattr(engine.objects, "read", watched)
+    carriers = carried(engine, str(tmp_path), place)
+    try:
+        engine.repo("images")
+        engine.code["p"] = lambda task, inputs: {"/large": data}
+        engine.pipeline("p", pfs("images", "/*"), egress={"URL": place})
+        engine.put("images", {"/a": b"1"})
+        engine.settle()
+        assert [job.state for job in engine.jobs("p")] == ["SUCCESS"], engine.jobs("p")[0].reason
+    finally:
+        carriers.stop()
+    assert len(asked) == 20
+    assert set(asked) == {PIECE}
+    if kind == "folder":
+        assert (tmp_path / "out" / "large").read_bytes() == data
+    else:
+        assert Bucket(place).read("large", 0, len(data) + 1) == data
+
+
 @pytest.mark.parametrize(("url", "secret", "roots", "fits"), [
     ("file:///srv/out/a", "", ["/srv/out"], True),
     ("file:///srv/out", "", ["/srv/out/"], True),
@@ -195,8 +235,12 @@ def test_a_link_does_not_lead_out_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "out" / "d").symlink_to(tmp_path / "elsewhere")
     os.symlink(tmp_path / "elsewhere" / "x", tmp_path / "out" / "f")
     place = OutsideFolder(str(tmp_path / "out"))
+
+    def one(descriptor: int) -> None:
+        os.write(descriptor, b"1")
+
     with pytest.raises(Invalid, match="leads out"):
-        place.put("/d/x", b"1")
-    place.put("/f", b"1")
+        place.put("/d/x", one)
+    place.put("/f", one)
     assert list((tmp_path / "elsewhere").iterdir()) == []
     assert (tmp_path / "out" / "f").read_bytes() == b"1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -278,6 +279,31 @@ def test_lazy_files_are_pipes_that_are_fetched_when_opened(bench: Bench) -> None
     assert result.download == 200_000
     all_of_it = {f"/all{path}": data for path, data in files.items()}
     assert outputs(result, bench) == {"/c": files["/d/c"], **all_of_it}
+
+
+def test_a_lazy_file_is_never_in_memory_as_a_whole(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes go to a plain file and from there into the pipe, a piece at a time."""
+    leaf = Pfs(name="images", repo="images", glob="/*", lazy=True)
+    data = bytes(range(256)) * (48 << 10)
+
+    def in_pieces(object_id: bytes, size: int, descriptor: int) -> None:
+        for first in range(0, size, 1 << 20):
+            os.write(descriptor, bench.source.objects[object_id][first : first + (1 << 20)])
+
+    def whole(object_id: bytes) -> bytes:
+        raise AssertionError("read as a whole")
+
+    monkeypatch.setattr(bench.source, "fetch", in_pieces)
+    monkeypatch.setattr(bench.source, "read", whole)
+    result = bench.sh(
+        "cd /pfs/images/d; head -c 5 a | wc -c; cat b >/pfs/out/b; cmp b /pfs/out/b && ls -A",
+        {"images": ("/d", {"/d/a": data, "/d/b": data[1:]})}, input=leaf,
+    )  # fmt: skip
+    assert texts(result) == ["5", "a", "b"]
+    assert result.download == 2 * len(data) - 1
+    assert outputs(result, bench) == {"/b": data[1:]}
 
 
 def test_a_lazy_file_that_cannot_be_had_fails_the_datum(bench: Bench) -> None:

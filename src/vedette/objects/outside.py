@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 from vedette.model.errors import Invalid, Unavailable
 from vedette.objects.bucket import Bucket
 
+Fill = Callable[[int], None]
+"""Writes a file's bytes, verified, to an open descriptor, in pieces."""
+
 
 class Outside(Protocol):
     """A place that takes files. Putting one again is harmless."""
 
-    def put(self, path: str, data: bytes) -> None:
-        """Copy a file to its path there. Raises VedetteError, OSError."""
+    def put(self, path: str, fill: Fill) -> None:
+        """Copy what `fill` writes to its path there. Raises VedetteError, OSError."""
 
     def sync(self) -> None:
         """See to it that what was put is durable."""
@@ -31,7 +34,7 @@ class OutsideFolder:
         self._real = os.path.realpath(folder)
         self._touched: set[Path] = set()
 
-    def put(self, path: str, data: bytes) -> None:
+    def put(self, path: str, fill: Fill) -> None:
         """Copy a file to its path there. Raises Invalid where a link leads out, OSError."""
         target = self._folder / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -40,10 +43,12 @@ class OutsideFolder:
             raise Invalid(f"{target.parent} leads out of {self._folder}: remove the link")
         part = target.with_name(f".{target.name[:100]}.vedette-part")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-        with os.fdopen(os.open(part, flags, 0o644), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(part, flags, 0o644)
+        try:
+            fill(descriptor)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         part.replace(target)
         self._touched.add(target.parent)
         if len(self._touched) > 1000:
@@ -61,17 +66,21 @@ class OutsideFolder:
 
 
 class OutsideBucket:
-    """The keys under a prefix of a bucket."""
+    """The keys under a prefix of a bucket. `folder` is where a file waits until it is sent."""
 
-    def __init__(self, url: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, url: str, environ: Mapping[str, str], folder: Path | None) -> None:
         self._bucket = Bucket(url, environ, patience=10.0)
+        self._folder = folder
 
-    def put(self, path: str, data: bytes) -> None:
-        """Copy a file to its key there. Raises VedetteError."""
-        with tempfile.NamedTemporaryFile(prefix="egress-") as file:
-            file.write(data)
-            file.flush()
-            self._bucket.put(path.lstrip("/"), Path(file.name), len(data))
+    def put(self, path: str, fill: Fill) -> None:
+        """Copy a file to its key there, a large one in parts. Raises VedetteError.
+
+        It lies on the disk first: what is sent has been verified, and is sent again from there.
+        """
+        with tempfile.NamedTemporaryFile(prefix="egress-", dir=self._folder) as file:
+            fill(file.fileno())
+            size = os.fstat(file.fileno()).st_size
+            self._bucket.put(path.lstrip("/"), Path(file.name), size)
 
     def sync(self) -> None:
         """A bucket's files are durable when they are there."""

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import IO
 
 import structlog
@@ -23,7 +26,6 @@ from vedette.metadata.store import Rows
 from vedette.model import egress as places
 from vedette.model.errors import Invalid, NotFound, VedetteError
 from vedette.model.events import Event
-from vedette.model.ids import ObjectId
 from vedette.model.pipeline import Egress
 from vedette.objects.outside import Outside, OutsideBucket, OutsideFolder, unreachable
 from vedette.scheduling.loop import Loop
@@ -53,13 +55,16 @@ class _Job(Struct, frozen=True):
 class Carriers:
     """Copies outputs for an installation. `roots` are the places that its settings allow.
 
-    `pause` is given seconds between two tries, and returns early when it is time to end.
+    `folder` is for what is on its way to a bucket, and theirs alone. `pause` is given seconds
+    between two tries, and returns early when it is time to end.
     """
 
     def __init__(
-        self, loop: Loop, roots: Sequence[str], pause: Callable[[float], object] | None = None
-    ) -> None:
+        self, loop: Loop, roots: Sequence[str], folder: Path,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:  # fmt: skip
         self._loop = loop
+        self._folder = folder
         self._roots = tuple(roots)
         self._stopping = threading.Event()
         self._pause = pause or self._stopping.wait
@@ -69,6 +74,8 @@ class Carriers:
 
     def start(self) -> None:
         """Begin, with what an earlier server left undone."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True, mode=0o700)
         self._forget = self._loop.listen(self._heard)
         threading.Thread(target=self._look, name="vedette-egress", daemon=True).start()
 
@@ -151,10 +158,11 @@ class Carriers:
             place = self._place(job)
             with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
                 done = self._list(job, spool)
-                for path, name in map(json.loads, spool):
+                for path, name, size in map(json.loads, spool):
                     if self._stopping.is_set():
                         raise Invalid("the server stops")
-                    place.put(path, self._loop.source.read(ObjectId(bytes.fromhex(name))))
+                    fetch = partial(self._loop.source.fetch, bytes.fromhex(name), size)
+                    place.put(path, fetch)
                     done += 1
                     if done % _PAGE == 0:
                         place.sync()
@@ -170,7 +178,8 @@ class Carriers:
             head = commits.by_num(rows, job.commit)
             for change in diff.changes(rows, base, head):
                 if change.after is not None and change.path > after:
-                    spool.write(json.dumps([change.path, change.after.object.hex()]) + "\n")
+                    file = change.after
+                    spool.write(json.dumps([file.path, file.object.hex(), file.size]) + "\n")
         spool.seek(0)
         return 0
 
@@ -180,12 +189,13 @@ class Carriers:
         if not target.url.startswith(places.BUCKET):
             return OutsideFolder(places.folder_of(target.url))
         if not target.secret:
-            return OutsideBucket(target.url, os.environ)
+            return OutsideBucket(target.url, os.environ, self._folder)
         with self._loop.store.read() as rows:
             values: dict[str, bytes] = dict(rows.all("secret_values", name=target.secret))
         if not values:
             raise NotFound(f"egress.secret: secret {target.secret} does not exist")
-        return OutsideBucket(target.url, {k: bytes(v).decode() for k, v in values.items()})
+        environ = {key: bytes(value).decode() for key, value in values.items()}
+        return OutsideBucket(target.url, environ, self._folder)
 
     def _note(self, job: _Job, after: str) -> None:
         def work(round: Round) -> None:

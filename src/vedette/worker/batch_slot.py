@@ -42,7 +42,7 @@ class BatchSlot(CommandSlot):
     _gone = False
 
     def _try(self, task: Task, limit: LineLimit) -> tuple[Ran, int]:
-        with Fetching(self._source.read) as fetching:
+        with Fetching(self._source) as fetching:
             ran = self._asked(task, limit)
             if ran is not None:
                 return ran, 0

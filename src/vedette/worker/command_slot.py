@@ -122,7 +122,7 @@ class CommandSlot:
     def _once(
         self, task: Task, cmd: Sequence[str], limit: LineLimit, *, error: bool = False
     ) -> tuple[Ran, int]:
-        with Fetching(self._source.read) as fetching:
+        with Fetching(self._source) as fetching:
             manner = staging.manner(self.code.spec)
             download = staging.lay_out(task, self._pfs, self._source, manner, fetching)
             if fetching.remark:

@@ -1,7 +1,8 @@
 """Inputs that are fetched when they are first opened (`lazy`).
 
-Each file is a named pipe. The one who opens it first reads its bytes from the pipe, once and from
-front to back; meanwhile the pipe's name becomes a plain file, which later ones open as usual.
+Each file is a named pipe. When it is first opened its bytes are fetched to a plain file, which
+takes the pipe's name for those who come later; the first reads them from the pipe, front to back.
+Nothing is in memory but the piece under way.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import secrets
 import select
 import struct
 import threading
-from collections.abc import Callable
 from types import TracebackType
+from typing import Protocol
 
 from msgspec import Struct
 
 from vedette.worker import syscalls
+from vedette.worker.pieces import PIECE
 
 MAX_PIPES = 1000
 """Files of a datum that are pipes; each holds a descriptor. The others are plain files."""
@@ -26,13 +28,32 @@ _EVENT = struct.Struct("iIII")
 
 
 class _Pipe(Struct):
-    """A pipe that waits for its reader. `folder` is open, so that its name leads nowhere else."""
+    """A pipe that waits for its reader. `folder` is open, so that its name leads nowhere else.
+
+    `file` has the bytes once they are here, `sent` of which have gone into the pipe.
+    """
 
     descriptor: int
     folder: int
     name: str
     object: bytes
-    left: memoryview | None = None
+    size: int
+    opened: bool = False
+    file: int = -1
+    sent: int = 0
+
+    def close(self) -> None:
+        """Let go of the pipe; who reads from it meets the end."""
+        os.close(self.descriptor)
+        if self.file >= 0:
+            os.close(self.file)
+
+
+class Inputs(Protocol):
+    """Where the bytes of inputs come from; see `vedette.model.work.Source`."""
+
+    def fetch(self, object_id: bytes, size: int, descriptor: int) -> None:
+        """Write an object's bytes to an open file."""
 
 
 class Fetching:
@@ -41,11 +62,11 @@ class Fetching:
     `fetched` counts bytes; `fault` is why a file could not be had, which fails the datum.
     """
 
-    def __init__(self, read: Callable[[bytes], bytes]) -> None:
+    def __init__(self, source: Inputs) -> None:
         self.fetched = 0
         self.fault: Exception | None = None
         self.remark = ""
-        self._read = read
+        self._source = source
         self._pipes: dict[int, _Pipe] = {}
         self._folders: dict[str, int] = {}
         self._events = -1
@@ -63,12 +84,12 @@ class Fetching:
             os.write(self._stop[1], b"x")
             self._thread.join()
         for pipe in self._pipes.values():
-            os.close(pipe.descriptor)
+            pipe.close()
         held = [*self._folders.values(), *(self._stop or ())]
         for descriptor in [*held, self._events] if self._events >= 0 else held:
             os.close(descriptor)
 
-    def add(self, path: str, object_id: bytes) -> bool:
+    def add(self, path: str, object_id: bytes, size: int) -> bool:
         """Make a pipe at `path`; False when there are too many: then make it a file."""
         if len(self._pipes) >= MAX_PIPES:
             self.remark = (
@@ -85,7 +106,7 @@ class Fetching:
         # Held open at both ends: its reader neither waits for us nor meets an early end.
         descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         number = syscalls.watch(self._events, path)
-        self._pipes[number] = _Pipe(descriptor, self._folders[parent], name, object_id)
+        self._pipes[number] = _Pipe(descriptor, self._folders[parent], name, object_id, size)
         return True
 
     def start(self) -> None:
@@ -110,7 +131,7 @@ class Fetching:
                     continue
                 for number in self._opened():
                     pipe = self._pipes.get(number)
-                    if pipe is not None and pipe.left is None:
+                    if pipe is not None and not pipe.opened:
                         by_descriptor[pipe.descriptor] = number
                         self._fetch(pipe)
                         waiting.register(pipe.descriptor, select.POLLOUT)
@@ -126,36 +147,37 @@ class Fetching:
         return numbers
 
     def _fetch(self, pipe: _Pipe) -> None:
-        pipe.left = memoryview(b"")
+        pipe.opened = True
         try:
-            data = self._read(pipe.object)
-            _replace(pipe, data)
+            pipe.file = self._replace(pipe)
         except Exception as error:  # noqa: BLE001 - whatever it is fails the datum, in its own thread
             self.fault = self.fault or error
             return
-        self.fetched += len(data)
-        pipe.left = memoryview(data)
+        self.fetched += pipe.size
+
+    def _replace(self, pipe: _Pipe) -> int:
+        """Put a plain file with the bytes in the place of the pipe's name; it is left open."""
+        new = f".{secrets.token_hex(8)}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(new, flags, 0o644, dir_fd=pipe.folder)
+        try:
+            self._source.fetch(pipe.object, pipe.size, descriptor)
+            os.rename(new, pipe.name, src_dir_fd=pipe.folder, dst_dir_fd=pipe.folder)
+        except BaseException:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.unlink(new, dir_fd=pipe.folder)
+            raise
+        return descriptor
 
     def _feed(self, number: int, waiting: select.poll) -> None:
         pipe = self._pipes[number]
-        with contextlib.suppress(BlockingIOError):
-            while pipe.left:
-                pipe.left = pipe.left[os.write(pipe.descriptor, pipe.left) :]
-        if not pipe.left:
+        piece = b""
+        if pipe.file >= 0:
+            with contextlib.suppress(BlockingIOError):
+                while piece := os.pread(pipe.file, min(PIECE, pipe.size - pipe.sent), pipe.sent):
+                    pipe.sent += os.write(pipe.descriptor, piece)
+        if not piece:
             waiting.unregister(pipe.descriptor)
-            os.close(pipe.descriptor)
+            pipe.close()
             del self._pipes[number]
-
-
-def _replace(pipe: _Pipe, data: bytes) -> None:
-    """Put a plain file in the place of the pipe's name."""
-    new = f".{secrets.token_hex(8)}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(new, flags, 0o644, dir_fd=pipe.folder)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    finally:
-        os.close(descriptor)
-    os.rename(new, pipe.name, src_dir_fd=pipe.folder, dst_dir_fd=pipe.folder)

@@ -62,7 +62,7 @@ def lay_out(
             how = manner.get(given.name)
             if how == "empty":
                 os.close(_new(target))
-            elif how is None or not fetching.add(target, file.object):
+            elif how is None or not fetching.add(target, file.object, file.size):
                 _fill(target, file, source)
                 total += file.size
     return total

@@ -193,7 +193,7 @@ class Standing:
         task = self._post.task()
         self._pfs.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
-            fetching = stack.enter_context(Fetching(self._post.read))
+            fetching = stack.enter_context(Fetching(self._post))
             manner = staging.manner(self.code.spec)
             staging.lay_out(task, self._pfs, self._post, manner, fetching)
             fetching.start()
