@@ -18,6 +18,8 @@ class SendGridStub:
     """`tricks` are used up one a request; after them every message is taken.
 
     `accepted` holds the documents of the messages that were taken, `asked` of all that came.
+    `log` has a line for each message taken: Message-ID, when asked and taken, whether it was
+    answered.
     """
 
     def __init__(self) -> None:
@@ -26,6 +28,7 @@ class SendGridStub:
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.times: list[float] = []
+        self.log: list[tuple[str, float, float, bool]] = []
         self.delay = 0.0
         self.lock = threading.Lock()
         self.address = ""
@@ -46,7 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
         with stub.lock:
             stub.asked.append(document)
             stub.keys.append(self.headers.get("authorization", ""))
-            stub.times.append(time.monotonic())
+            asked = time.monotonic()
+            stub.times.append(asked)
             trick = stub.tricks.popleft() if stub.tricks else "ok"
         if self.path != "/v3/mail/send":
             self._answer(404, b"no such path")
@@ -62,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(stub.delay)
             with stub.lock:
                 stub.accepted.append(document)
+                name = document["headers"]["Message-ID"]
+                stub.log.append((name, asked, time.monotonic(), trick != "close"))
             if trick == "close":
                 self.close_connection = True
                 self.connection.close()

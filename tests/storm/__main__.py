@@ -1,0 +1,33 @@
+"""python -m tests.storm: a storm of any length; prints its seed, ends with 1 on any fault."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.storm.run import BACKENDS, storm
+
+
+def main() -> int:
+    """Run as told."""
+    parser = argparse.ArgumentParser(description="Kill everything for a while; then check.")
+    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    parser.add_argument("--backend", choices=list(BACKENDS), default="local")
+    words = parser.parse_args()
+    print(f"seed {words.seed}, {words.minutes:g} minutes, {words.backend}", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="storm-"))
+    found = storm(words.backend, folder, words.seed, words.minutes * 60)
+    if found:
+        print(f"what is left is in {folder}")
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""What local and clustered installations have in common: processes, and what may befall them."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from tests.object_proxy import Proxy
+from tests.program import Server, descendants
+from tests.sendgrid import SendGridStub, Trick
+from tests.storm.memory import Memory, Sent, Upset
+
+LONG = 14.0
+"""Seconds longer than a lease (ENGINE C2)."""
+_TRICKS: tuple[Trick, ...] = ("429", "500", "slow", "close")
+
+
+class Installation:
+    """Servers behind proxies that lose answers, and the mail provider that they send to.
+
+    `faults`: what may be done to it, each with how often in proportion.
+    """
+
+    def __init__(self, memory: Memory, provider: SendGridStub, chance: random.Random) -> None:
+        self.memory = memory
+        self.provider = provider
+        self.chance = chance
+        self.done: Counter[str] = Counter()
+        self.servers: list[Server] = []
+        self.proxies: list[Proxy] = []
+        self.faults: dict[str, tuple[int, Callable[[], None]]] = {
+            "a process below": (6, self.kill_below),
+            "all processes below": (1, self.kill_all_below),
+            "a process below pauses": (1, self.pause_below),
+            "answers to clients": (3, self.lose_answers),
+            "the mail provider": (2, self.trick),
+        }
+        self._paused: dict[int, threading.Timer] = {}
+
+    @property
+    def fronts(self) -> Sequence[str]:
+        """Where clients send to."""
+        return [proxy.endpoint for proxy in self.proxies]
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Where the servers are, without what may lose an answer."""
+        return [server.address for server in self.servers]
+
+    def strike(self) -> str:
+        """Do one of the faults; which."""
+        names = list(self.faults)
+        (name,) = self.chance.choices(names, [self.faults[each][0] for each in names])
+        self.faults[name][1]()
+        self.done[name] += 1
+        return name
+
+    def calm(self) -> None:
+        """Everything runs again, and nothing more is lost."""
+        for pid, timer in list(self._paused.items()):
+            timer.cancel()
+            self._wake(pid)
+        for proxy in self.proxies:
+            proxy.lose = 0
+        with self.provider.lock:
+            self.provider.tricks.clear()
+
+    def upset(self, what: str) -> None:
+        """Note that a sender may have died, or lost its place to another."""
+        self.memory.noted.upsets.append(Upset(at=time.monotonic(), what=what))
+
+    def told(self) -> None:
+        """Note what the provider took."""
+        with self.provider.lock:
+            self.memory.noted.sent[:] = [
+                Sent(id=name, asked=asked, taken=taken, unheard=not heard)
+                for name, asked, taken, heard in self.provider.log
+            ]
+
+    def below(self) -> list[int]:
+        """All processes that the servers have started."""
+        return sorted(pid for each in self.servers for pid in descendants(each.process.pid))
+
+    def kill_below(self) -> None:
+        """One: a keeper, outer or inner, a warm stage, a command."""
+        if found := self.below():
+            _signal(self.chance.choice(found), signal.SIGKILL)
+
+    def kill_all_below(self) -> None:
+        """All of them."""
+        for pid in self.below():
+            _signal(pid, signal.SIGKILL)
+
+    def pause_below(self) -> None:
+        """One sleeps, perhaps past its lease, and then answers late."""
+        if found := self.below():
+            self.pause(self.chance.choice(found), self.chance.uniform(1.0, LONG))
+
+    def pause(self, pid: int, seconds: float) -> None:
+        """Stop a process, and let it go on after a while; meanwhile others are struck."""
+        if pid in self._paused:
+            return
+        _signal(pid, signal.SIGSTOP)
+        timer = threading.Timer(seconds, self._wake, (pid,))
+        self._paused[pid] = timer
+        timer.start()
+
+    def _wake(self, pid: int) -> None:
+        _signal(pid, signal.SIGCONT)
+        self._paused.pop(pid, None)
+
+    def lose_answers(self) -> None:
+        """What clients ask for is done, and they are not told."""
+        self.chance.choice(self.proxies).lose += self.chance.randint(1, 3)
+
+    def trick(self) -> None:
+        """The mail provider refuses, breaks, is slow, or hangs up after it took a message."""
+        with self.provider.lock:
+            self.provider.tricks.extend(self.chance.choices(_TRICKS, k=self.chance.randint(1, 3)))
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def environ(provider: SendGridStub, senders: int, more: Sequence[str] = ()) -> list[str]:
+    """Words before a command that say how to reach the mail provider."""
+    return [
+        "env",
+        f"VEDETTE_CAMERAS_SENDGRID__HOST={provider.address}",
+        "VEDETTE_CAMERAS_SENDGRID__KEY=k",
+        "VEDETTE_CAMERAS_RETRIES__FIRST=0.2",
+        "VEDETTE_CAMERAS_RETRIES__LONGEST=2",
+        "VEDETTE_CAMERAS_RETRIES__TRIES=1000",
+        f"VEDETTE_CAMERAS_SENDERS={senders}",
+        *more,
+    ]
+
+
+def free_port() -> int:
+    """A port that a server will have each time that it is started."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        return int(held.getsockname()[1])
