@@ -29,6 +29,37 @@ async def start_pipeline(client: Client, pipeline: str) -> None:
     await client.start_pipeline(pipeline)
 
 
+@click.command("run-pipeline")
+@click.argument("pipeline")
+@raw_option
+@connected
+async def run_pipeline(client: Client, pipeline: str, raw: bool) -> None:
+    """Have one job over the newest inputs, though none is new, and print its id."""
+    job = await client.run_pipeline(pipeline)
+    if raw:
+        shown.raw([job])
+    else:
+        print(job.id)
+
+
+@click.command("wait-job")
+@click.argument("job")
+@click.option("--timeout", type=float, default=3600.0, help="Give up after so many seconds.")
+@raw_option
+@connected
+async def wait_job(client: Client, job: str, timeout: float, raw: bool) -> None:
+    """Wait until a job has ended, and show it."""
+    shown.details(await client.wait_job(job, timeout), as_raw=raw)
+
+
+@click.command("delete-job")
+@click.argument("job")
+@connected
+async def delete_job(client: Client, job: str) -> None:
+    """Forget a job that has ended, with its logs; its commit stays."""
+    await client.delete_job(job)
+
+
 @click.command("rerun-pipeline")
 @click.argument("pipeline")
 @click.option("--failed", is_flag=True, help="What stands failed; so it is without options.")

@@ -6,7 +6,7 @@ from typing import Any
 
 from vedette.client import life
 from vedette.client.keep_endpoints import KEEP_ENDPOINTS
-from vedette.client.query import Number, Query
+from vedette.client.query import Number, Query, Wait
 from vedette.client.transport import Endpoint
 from vedette.client.worker_endpoints import WORKER_ENDPOINTS
 from vedette.model import api
@@ -33,12 +33,6 @@ class CommitPage(Query, frozen=True, kw_only=True):
     before: Number | None = None
     after: Number | None = None
     limit: Number = 100
-
-
-class Wait(Query, frozen=True, kw_only=True):
-    """`timeout` is in seconds."""
-
-    timeout: float = 60.0
 
 
 class Put(Query, frozen=True, kw_only=True):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from vedette.client.query import Query
+from vedette.client.query import Query, Wait
 from vedette.client.transport import Endpoint
 from vedette.model import api
+from vedette.model.job import JobInfo
 from vedette.model.pipeline import PipelineInfo
 
 _PIPELINE = "/v1/pipelines/{name}"
@@ -30,6 +31,18 @@ STOP_PIPELINE = Endpoint(
 START_PIPELINE = Endpoint(
     name="start_pipeline", method="POST", path=_PIPELINE + "/start", answer=PipelineInfo,
     summary="Let a stopped pipeline go on",
+)  # fmt: skip
+RUN_PIPELINE = Endpoint(
+    name="run_pipeline", method="POST", path=_PIPELINE + "/run", answer=JobInfo,
+    summary="One job over the newest inputs, though none of them is new",
+)  # fmt: skip
+WAIT_JOB = Endpoint(
+    name="wait_job", method="GET", path="/v1/jobs/{id}/wait", query=Wait, answer=JobInfo,
+    summary="A job when it has ended",
+)  # fmt: skip
+DELETE_JOB = Endpoint(
+    name="delete_job", method="DELETE", path="/v1/jobs/{id}", answer=type(None),
+    summary="Forget a job that has ended; its commit stays",
 )  # fmt: skip
 RERUN_PIPELINE = Endpoint(
     name="rerun_pipeline", method="POST", path=_PIPELINE + "/rerun", query=Rerun,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vedette.client import life as at
 from vedette.client.transport import Transport
 from vedette.model import api
+from vedette.model.job import JobInfo
 from vedette.model.pipeline import PipelineInfo
 
 
@@ -20,6 +21,18 @@ class LifeCalls:
     async def start_pipeline(self, pipeline: str) -> PipelineInfo:
         """Let a stopped pipeline go on."""
         return await self.transport.call(at.START_PIPELINE, {"name": pipeline})
+
+    async def run_pipeline(self, pipeline: str) -> JobInfo:
+        """One job over the newest inputs, though none of them is new."""
+        return await self.transport.call(at.RUN_PIPELINE, {"name": pipeline})
+
+    async def wait_job(self, job: str, timeout: float = 60.0) -> JobInfo:
+        """A job when it has ended; `Unavailable` after `timeout` seconds."""
+        return await self.transport.call(at.WAIT_JOB, {"id": job}, {"timeout": timeout})
+
+    async def delete_job(self, job: str) -> None:
+        """Forget a job that has ended; its commit stays."""
+        await self.transport.call(at.DELETE_JOB, {"id": job})
 
     async def rerun_pipeline(
         self,

@@ -16,6 +16,7 @@ from vedette.scheduling.intents import (
     PipelineChanged,
     PipelineDeleted,
     PipelineMoved,
+    PipelineRun,
     PipelineStarted,
     PipelineStopped,
     RepoDeleted,
@@ -46,6 +47,8 @@ def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
         _resume(round, intent.name)
     elif isinstance(intent, PipelineMoved):
         _move(round, intent.name)
+    elif isinstance(intent, PipelineRun):
+        planning.plan_pipeline(round, round.memory.pipelines[intent.name], commit_id=intent.commit)
     elif isinstance(intent, FailedRerun):
         pipeline = round.memory.pipelines[intent.name]
         planning.plan_pipeline(round, pipeline, forced=expansion.failed_members(round, pipeline))

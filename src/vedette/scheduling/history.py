@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from vedette.model.errors import Conflict, NotFound
+from vedette.model.job import TERMINAL
 from vedette.versioning.collect import outputs_of
 from vedette.versioning.transaction import Transaction
 
@@ -29,13 +31,42 @@ def forget_jobs(tx: Transaction, keep: Keep) -> bool:
     found = rows.all("old_jobs", good=good, bad=bad, limit=_JOBS)
     room = _PAGE
     for (job,) in found:
-        for query in ("job_drop_logs", "job_drop_datums"):
-            while room > 0 and (gone := rows.run(query, job=job, limit=_PAGE)):
-                room -= gone
-        if room <= 0:
+        gone, room = _drop(tx, job, room)
+        if not gone:
             return True
-        rows.run("job_drop", job=job)
     return bool(found)
+
+
+def forget_job(tx: Transaction, identity: str) -> bool:
+    """Forget a page of one job that has ended, with its logs; False when it is gone.
+
+    Raises NotFound, and Conflict for a job that is not over or is the newest good one of its
+    pipeline, with which the next is compared. Commits and results stay.
+    """
+    rows = tx.rows
+    found = rows.one("job_to_forget", id=identity)
+    if found is None:
+        raise NotFound(f"no job {identity}: see `vedette list-job`")
+    job, state, good = found
+    if state not in TERMINAL:
+        raise Conflict(f"job {identity} is {state}: stop it first, with `vedette stop-job`")
+    if good == job:
+        raise Conflict(
+            f"job {identity} is its pipeline's newest good one, with which the next is compared: "
+            "delete it when there is a newer one"
+        )
+    return not _drop(tx, job, _PAGE)[0]
+
+
+def _drop(tx: Transaction, job: int, room: int) -> tuple[bool, int]:
+    """Drop up to `room` rows of a job, at last the job; whether it is gone, and the room left."""
+    for query in ("job_drop_logs", "job_drop_datums"):
+        while room > 0 and (gone := tx.rows.run(query, job=job, limit=_PAGE)):
+            room -= gone
+    if room <= 0:
+        return False, 0
+    tx.rows.run("job_drop", job=job)
+    return True, room
 
 
 def forget_results(tx: Transaction, keep: Keep, after: int) -> int | None:

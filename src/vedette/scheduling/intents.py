@@ -44,6 +44,13 @@ class PipelineStarted(Struct, frozen=True):
     name: str
 
 
+class PipelineRun(Struct, frozen=True):
+    """A pipeline gets one job over the newest inputs, under this global id."""
+
+    name: str
+    commit: str
+
+
 class FailedRerun(Struct, frozen=True):
     """The datums of a pipeline that stand failed are to run again (ENGINE U5)."""
 
@@ -100,6 +107,7 @@ Intent = (
     | PipelineStopped
     | PipelineStarted
     | FailedRerun
+    | PipelineRun
     | PipelineMoved
 )
 

@@ -10,10 +10,18 @@ from msgspec import Struct
 from vedette.metadata.store import Row, Rows
 from vedette.model.api import PipelineVersion
 from vedette.model.errors import Conflict, NotFound
+from vedette.model.inputs import leaves
 from vedette.model.pipeline import PipelineInfo
 from vedette.scheduling import pipelines, plans, rerun
 from vedette.scheduling.forecast import forecast, told
-from vedette.scheduling.intents import FailedRerun, PipelineStarted, PipelineStopped, intend
+from vedette.scheduling.intents import (
+    FailedRerun,
+    PipelineRun,
+    PipelineStarted,
+    PipelineStopped,
+    intend,
+)
+from vedette.versioning import repos
 from vedette.versioning.times import moment
 from vedette.versioning.transaction import Transaction
 
@@ -37,6 +45,26 @@ def start(tx: Transaction, name: str) -> PipelineInfo:
         tx.rows.run("set_pipeline_state", id=row[0], state="RUNNING", reason="")
         intend(tx, PipelineStarted(name))
     return pipelines.inspect(tx.rows, name)
+
+
+def run(tx: Transaction, name: str) -> str:
+    """Have one job over the newest inputs, though none of them is new; its global id.
+
+    Raises NotFound, and Conflict for a pipeline that is stopped or whose inputs have no commits.
+    """
+    row = pipelines.row_of(tx.rows, name)
+    refuse_stopped(row)
+    for leaf in leaves(pipelines.spec_of(tx.rows, name).input):
+        repo = repos.get(tx.rows, leaf.repo).id
+        head = tx.rows.one("branch_head", repo=repo, name=leaf.branch)
+        if head is None or head[0] is None:
+            raise Conflict(
+                f"pipeline {name} cannot run: {leaf.repo}@{leaf.branch} has no commit yet, "
+                "put a file first"
+            )
+    commit = tx.new_id()
+    intend(tx, PipelineRun(name, commit))
+    return commit
 
 
 class Again(Struct, frozen=True, kw_only=True):

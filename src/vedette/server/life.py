@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from vedette.model.api import PipelinePlan, PipelineVersion, Tick
-from vedette.model.errors import Invalid
+from vedette.model.errors import Invalid, Unavailable
+from vedette.model.job import TERMINAL, JobInfo
 from vedette.model.pipeline import PipelineInfo
-from vedette.scheduling import clocks, life, pipelines
+from vedette.scheduling import clocks, history, jobs, life, pipelines
 from vedette.server.call import Call
 from vedette.server.site import Site
+from vedette.server.waiting import waited
 from vedette.versioning.transaction import Transaction
 
 _DIGITS = 10
@@ -23,6 +25,35 @@ async def stop_pipeline(site: Site, call: Call) -> PipelineInfo:
 async def start_pipeline(site: Site, call: Call) -> PipelineInfo:
     """Let a stopped pipeline go on (ENGINE U3)."""
     return await site.write(lambda tx: life.start(tx, call.params["name"]))
+
+
+async def run_pipeline(site: Site, call: Call) -> JobInfo:
+    """One job over the newest inputs."""
+    name = call.params["name"]
+    commit = await site.write(lambda tx: life.run(tx, name))
+    with site.read() as rows:
+        return next(job for job in jobs.of_commit(rows, commit) if job.pipeline == name)
+
+
+async def wait_job(site: Site, call: Call) -> JobInfo:
+    """A job when it has ended."""
+    identity, timeout = call.params["id"], call.query.timeout
+
+    async def look() -> JobInfo | None:
+        with site.read() as rows:
+            job = jobs.inspect(rows, identity)
+        return job if job.state in TERMINAL else None
+
+    found = await waited(site, look, timeout)
+    if found is None:
+        raise Unavailable(f"job {identity} has not ended after {timeout:g} s: ask again")
+    return found
+
+
+async def delete_job(site: Site, call: Call) -> None:
+    """Forget a job that has ended."""
+    while await site.write(lambda tx: history.forget_job(tx, call.params["id"])):
+        pass
 
 
 async def rerun_pipeline(site: Site, call: Call) -> PipelinePlan:

@@ -245,6 +245,11 @@ AND pipeline IN (SELECT id FROM pipeline WHERE repo = :repo) RETURNING object;
 -- description: A file that a result brought back has no bytes any more.
 UPDATE live SET gone = :gone WHERE line = :line AND path = :path AND object = :object;
 
+-- name: job_to_forget
+-- description: A job by its id, its state, and the newest good job of its pipeline.
+SELECT j.num, j.state, coalesce((SELECT max(g.num) FROM job g WHERE g.pipeline = j.pipeline
+  AND g.state = 'SUCCESS'), 0) FROM job j WHERE j.id = :id;
+
 -- name: old_jobs
 -- description: A page of jobs that ended long ago; not the newest good one of a pipeline.
 SELECT num FROM job
