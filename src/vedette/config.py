@@ -26,7 +26,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     /FOLDER when objects are not kept in `data`; of what is read from a bucket, `object_cache` bytes
     stay in `data`.
     `grace`: seconds that bytes are kept after the last who named them has gone; more than three
-    leases (ENGINE K3). `egress_roots`: folders and s3:// prefixes to which outputs may be copied.
+    leases (ENGINE K3). `keep_jobs` and `keep_failed_jobs`: days that ended jobs are kept with their
+    logs and results, good ones and others; inf: for ever. `egress_roots`: folders and s3:// prefixes to which outputs may be copied.
     `apps` holds a table of settings for each application.
 
     `database` is postgresql://USER@HOST:PORT/NAME when rows are kept there and not in `data`; then
@@ -40,6 +41,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     objects: str = ""
     object_cache: int = 4 << 30
     grace: float = 60.0
+    keep_jobs: float = 30.0
+    keep_failed_jobs: float = 90.0
     database: str = ""
     advertise: str = ""
     egress_roots: tuple[str, ...] = ()
@@ -84,8 +87,16 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         raise Invalid(f"object_cache is {settings.object_cache}: use a number of bytes, 0 for none")
     if not 0 < settings.grace <= 10 * 86400:
         raise Invalid(f"grace is {settings.grace:g}: use seconds, more than 30 outside of tests")
+    _check_keeping(settings)
     _check_database(settings)
     return settings
+
+
+def _check_keeping(settings: Settings) -> None:
+    for name in ("keep_jobs", "keep_failed_jobs"):
+        days: float = getattr(settings, name)
+        if not days > 0:  # nan is not greater either
+            raise Invalid(f"{name} is {days:g}: use a number of days, inf to keep them for ever")
 
 
 def _check_database(settings: Settings) -> None:

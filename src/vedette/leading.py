@@ -26,6 +26,7 @@ from vedette.launchers.processes import ProcessLauncher
 from vedette.metadata.store import MetadataStore
 from vedette.model.work import Pool
 from vedette.scheduling.egress import Carriers
+from vedette.scheduling.history import Keep
 from vedette.scheduling.loop import Loop
 from vedette.scheduling.standing import StandingPipelines
 from vedette.scheduling.upkeep import Upkeep
@@ -98,8 +99,9 @@ class Leading:
         self.site.egress_roots = settings.egress_roots
         policy = Policy(grace=int(settings.grace * 1e6))
         self.site.upkeep = self.upkeep = Upkeep(
-            self.loop, clock, policy, deleting=partial(backup.deleting, settings.data)
-        )
+            self.loop, clock, policy, keep=Keep(jobs=settings.keep_jobs, failed=settings.keep_failed_jobs),
+            deleting=partial(backup.deleting, settings.data),
+        )  # fmt: skip
         self._local = LocalTransport(self.site)
         self.client = Client(self._local)
 

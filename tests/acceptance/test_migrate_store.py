@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -221,7 +222,10 @@ def test_rows_and_objects_go_together_and_everything_is_as_it_was(
         assert min(packs) > 2**40, "the places in the bucket"
     far.close()
     assert not (data / "moving").exists()
-    with serving(tmp_path / "elsewhere", "--database", url, "--objects", bucket) as server:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(data / "vedette.toml", elsewhere)
+    with serving(elsewhere, "--database", url, "--objects", bucket) as server:
         same(server, expected)
 
 

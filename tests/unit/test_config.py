@@ -8,6 +8,7 @@ import pytest
 
 from vedette import config
 from vedette.model.errors import Invalid
+from vedette.scheduling.history import Keep
 
 
 def test_the_nearest_word_counts(tmp_path: Path) -> None:
@@ -19,7 +20,10 @@ def test_the_nearest_word_counts(tmp_path: Path) -> None:
     assert config.load({"workers": 5}, environ).workers == 5
 
 
-@pytest.mark.parametrize("text", ["listen = 3", "lisen = 'x'", "workers = -1", "[", "workers = a"])
+@pytest.mark.parametrize("text", [
+    "listen = 3", "lisen = 'x'", "workers = -1", "[", "workers = a",
+    "keep_jobs = 0", "keep_failed_jobs = nan", "keep_jobs = 'long'",
+])  # fmt: skip
 def test_a_setting_that_cannot_be_is_told_in_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / config.FILE).write_text(text)
     with pytest.raises(Invalid) as caught:
@@ -46,3 +50,13 @@ def test_a_database_that_is_none_is_refused_without_showing_its_password(tmp_pat
         config.load({"data": tmp_path, "objects": "folder"}, {})
     url = "postgresql://me@host/x"
     assert config.load({"data": tmp_path}, {"VEDETTE_DATABASE": url}).database == url
+
+
+def test_k1_jobs_are_kept_for_days_or_for_ever(tmp_path: Path) -> None:
+    assert config.load({"data": tmp_path}, {}).keep_jobs == 30
+    (tmp_path / config.FILE).write_text("keep_jobs = 7\nkeep_failed_jobs = inf\n")
+    settings = config.load({"data": tmp_path}, {})
+    keep = Keep(jobs=settings.keep_jobs, failed=settings.keep_failed_jobs)
+    now = 1_800_000_000_000_000
+    assert keep.oldest(True, now) == now - 7 * 86_400_000_000
+    assert -(2**63) < keep.oldest(False, now) < 0, "before 1970 nothing has ended"

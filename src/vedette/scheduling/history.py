@@ -12,13 +12,19 @@ from vedette.versioning.transaction import Transaction
 _JOBS = 20
 _PAGE = 1000
 _DAY = 86_400_000_000
+_EVER = 1_000_000.0
+"""Days; in microseconds still a number that every database holds."""
 
 
 class Keep(Struct, frozen=True, kw_only=True):
-    """For how many days ended jobs, their logs and results nobody needs are kept."""
+    """For how many days ended jobs, their logs and results nobody needs are kept; inf: for ever."""
 
     jobs: float = 30.0
     failed: float = 90.0
+
+    def oldest(self, good: bool, now: int) -> int:
+        """What ended before this goes; both in microseconds since 1970 UTC."""
+        return now - int(min(self.jobs if good else self.failed, _EVER) * _DAY)
 
 
 def forget_jobs(tx: Transaction, keep: Keep) -> bool:
@@ -27,7 +33,7 @@ def forget_jobs(tx: Transaction, keep: Keep) -> bool:
     The newest good job of each pipeline stays, for the next one is compared with it.
     """
     rows = tx.rows
-    good, bad = (tx.now - int(days * _DAY) for days in (keep.jobs, keep.failed))
+    good, bad = keep.oldest(True, tx.now), keep.oldest(False, tx.now)
     found = rows.all("old_jobs", good=good, bad=bad, limit=_JOBS)
     room = _PAGE
     for (job,) in found:
@@ -77,8 +83,7 @@ def forget_results(tx: Transaction, keep: Keep, after: int) -> int | None:
     for number, state, finished, result, pipeline, member in page:
         if state in ("queued", "leased") or finished is None or member == number:
             continue
-        days = keep.jobs if state == "done" else keep.failed
-        if pipeline is not None and finished >= tx.now - int(days * _DAY):
+        if pipeline is not None and finished >= keep.oldest(state == "done", tx.now):
             continue
         rows.run("datum_drop_logs", num=number)
         rows.run("datum_drop", num=number)
