@@ -27,7 +27,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stay in `data`.
     `grace`: seconds that bytes are kept after the last who named them has gone; more than three
     leases (ENGINE K3). `keep_jobs` and `keep_failed_jobs`: days that ended jobs are kept with their
-    logs and results, good ones and others; inf: for ever. `egress_roots`: folders and s3:// prefixes to which outputs may be copied.
+    logs and results, good ones and others; inf: for ever.
+    `egress_roots`: folders and s3:// prefixes to which outputs may be copied.
     `apps` holds a table of settings for each application.
 
     `database` is postgresql://USER@HOST:PORT/NAME when rows are kept there and not in `data`; then

@@ -99,7 +99,8 @@ class Leading:
         self.site.egress_roots = settings.egress_roots
         policy = Policy(grace=int(settings.grace * 1e6))
         self.site.upkeep = self.upkeep = Upkeep(
-            self.loop, clock, policy, keep=Keep(jobs=settings.keep_jobs, failed=settings.keep_failed_jobs),
+            self.loop, clock, policy,
+            keep=Keep(jobs=settings.keep_jobs, failed=settings.keep_failed_jobs),
             deleting=partial(backup.deleting, settings.data),
         )  # fmt: skip
         self._local = LocalTransport(self.site)
