@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,23 @@ def test_u1_a_plan_looks_at_so_many_datums_and_says_so(
     assert told(engine, pfs("images", "/*", name="other")).startswith(
         "70 run (5 because they are new, 65 more), 0 skipped"
     )
+
+
+def test_u1_a_plan_takes_so_long_and_says_how_far_it_came(
+    engine: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock moves on with each look at it; leaves with keys are sorted before any datum."""
+    ticks = count()
+    monkeypatch.setattr(forecast.forecast, "__kwdefaults__", {
+        "fresh": False, "clock": lambda: float(next(ticks)),
+    })  # fmt: skip
+    monkeypatch.setattr(forecast, "SECONDS", 5.0)
+    engine.put("images", {f"/{n:03}": b"x" for n in range(300)})
+    engine.put("model", {f"/{n:03}": b"x" for n in range(300)})
+    said = told(engine, pfs("images", "/*"), update=False)
+    assert said == "64 run because it is new, 0 skipped of the first 64 datums, and there are more"
+    join = {"join": [pfs(repo, "/(*)", join_on="$1") for repo in ("images", "model")]}
+    assert told(engine, join, update=False) == "how many run was not to be found within 5 s"
 
 
 def test_t6_a_plan_for_a_triggered_input_counts_what_it_will_follow(engine: Rig) -> None:

@@ -1,11 +1,13 @@
 """What a pipeline would do with its inputs as they are now: how many datums run, and why (U1).
 
-The datums are formed and looked up as a job would do it, in a snapshot, up to a limit; nothing is
-written.
+The datums are formed and looked up as a job would do it, in a snapshot, up to a limit of number and
+time; nothing is written. What comes after the snapshot is not in it.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from itertools import islice
 
 import msgspec
@@ -19,6 +21,9 @@ from vedette.scheduling.running import Job
 
 LIMIT = 50_000
 """Datums that are looked at."""
+
+SECONDS = 2.0
+"""How long datums are looked at."""
 
 EXPLAINED = 1_000
 """Datums that run of which it is asked why."""
@@ -41,20 +46,26 @@ class Forecast(Struct, frozen=True, kw_only=True):
     complete: bool = True
 
 
-def forecast(rows: Rows, row: Row, *, fresh: bool = False) -> Forecast:
+def forecast(
+    rows: Rows, row: Row, *, fresh: bool = False, clock: Callable[[], float] = time.monotonic
+) -> Forecast:
     """What a pipeline of this row would do; of one that does not exist yet the number is 0.
 
-    `fresh`: nothing counts as done.
+    `fresh`: nothing counts as done. `clock` gives seconds.
     """
-    with preview.formed(rows, row, LIMIT) as formed:
+    end = clock() + SECONDS
+    with preview.formed(rows, row, LIMIT, lambda: clock() > end) as formed:
         if formed.waits_for:
             return Forecast(waits_for=formed.waits_for)
         every_job = formed.job.pipeline.spec.reprocess_every_job
         counted = _Counting(formed.round, formed.job, fresh or every_job)
         found = formed.combinations()
-        for page in iter(lambda: list(islice(found, min(_PAGE, counted.left))), []):
-            counted.add(page)
-        return counted.answer(complete=next(found, None) is None)
+        try:
+            for page in iter(lambda: list(islice(found, min(_PAGE, counted.left))), []):
+                counted.add(page)
+            return counted.answer(complete=next(found, None) is None)
+        except preview.LateError:
+            return counted.answer(complete=False)
 
 
 class _Counting:
@@ -132,5 +143,8 @@ def told(found: Forecast, why: str = "") -> str:
         run = f"{found.run:,} run ({', '.join(parts + ([f'{more:,} more'] if more else []))})"
     else:
         run = "0 run"
-    bound = "" if found.complete else f" of the first {LIMIT:,} datums, and there are more"
+    seen = found.run + found.skipped
+    if not found.complete and not seen:
+        return f"how many run was not to be found within {SECONDS:g} s"
+    bound = "" if found.complete else f" of the first {seen:,} datums, and there are more"
     return f"{run}, {found.skipped:,} skipped{bound}"

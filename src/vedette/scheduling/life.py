@@ -93,23 +93,28 @@ def failed_again(rows: Rows, name: str) -> Again:
     return Again(pipeline=name, told=said)
 
 
-def all_again(rows: Rows, name: str, branch: str = "") -> Again:
+def all_again(rows: Rows, name: str, branch: str = "", before: str = "") -> Again:
     """Running every datum again, as a new version of the same spec, or into another branch.
 
-    Raises as `failed_again`, and as `rerun.check`.
+    `before` is what was told of it a moment ago: then datums are not counted again. Raises as
+    `failed_again`, and as `rerun.check`.
     """
     row = pipelines.row_of(rows, name)
     refuse_stopped(row)
     document = msgspec.json.decode(row[9])
     if branch:
         rerun.check(rows, row, branch)
-        what = told(forecast(rows, row, fresh=True), "nothing of before counts as done")
         return Again(
             pipeline=name, everything=True, branch=branch,
-            told=f"pipeline {name}: {what}, into branch {branch}; live work does not wait",
+            told=before or _into(rows, row, branch),
         )  # fmt: skip
-    said = plans.plan(rows, document, update=True, reprocess=True)
+    said = before or plans.plan(rows, document, update=True, reprocess=True)
     return Again(pipeline=name, told=said, everything=True)
+
+
+def _into(rows: Rows, row: Row, branch: str) -> str:
+    what = told(forecast(rows, row, fresh=True), "nothing of before counts as done")
+    return f"pipeline {row[1]}: {what}, into branch {branch}; live work does not wait"
 
 
 def run_again(tx: Transaction, again: Again) -> str:

@@ -7,7 +7,7 @@ grow with the inputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from typing import Any
@@ -35,8 +35,15 @@ from vedette.versioning.transaction import Transaction
 DEEPEST = 1_000_000
 """How many datums a preview passes over to come to the ones that are asked for."""
 
+_LOOK = 16
+"""Matches between two looks at the clock."""
+
 _MATCHES = 100_000
 """How many matches a page has, of large groups one datum."""
+
+
+class LateError(Exception):
+    """The time that a look may take is over."""
 
 
 class Formed:
@@ -54,12 +61,13 @@ class Formed:
         self._selected = selected
 
     def combinations(self) -> Iterator[Combination]:
-        """The matches of every datum, once."""
+        """The matches of every datum, once. Raises LateError."""
         if self.waits_for:
             return
         repeats = self.job.pipeline.repeats
         seen: set[bytes] = set()
         for step in expand.everything(self.job.pipeline.node, self._selected):
+            self._selected.look_at_clock()
             if step is None:
                 continue
             if repeats:
@@ -77,8 +85,13 @@ class Formed:
 
 
 @contextmanager
-def formed(rows: Rows, row: Row, budget: int) -> Iterator[Formed]:
-    """The datums that a pipeline of this row would have; its number is 0 if it does not exist."""
+def formed(
+    rows: Rows, row: Row, budget: int, late: Callable[[], bool] = lambda: False
+) -> Iterator[Formed]:
+    """The datums that a pipeline of this row would have; its number is 0 if it does not exist.
+
+    Once it is `late`, forming them ends with LateError.
+    """
     pipeline = recovery.make(rows, row, _Nowhere())
     heads = [_head(rows, pipeline, index) for index in range(len(pipeline.leaves))]
     missing = [leaf.repo for leaf, head in zip(pipeline.leaves, heads, strict=True) if head is None]
@@ -88,7 +101,7 @@ def formed(rows: Rows, row: Row, budget: int) -> Iterator[Formed]:
     tx = Transaction(rows, MemoryObjects(), 0, lambda: "")
     round = Round(tx, Memory(), CommitCache(), budget=budget)
     with closing(Scratch()) as scratch:
-        selected = Sorted(job, expansion.Now(round), scratch)
+        selected = Sorted(job, expansion.Now(round), scratch, late)
         yield Formed(round, job, tuple(dict.fromkeys(missing)), selected)
 
 
@@ -118,11 +131,19 @@ def _head(rows: Rows, pipeline: Pipeline, index: int) -> int | None:
 class Sorted(lookup.InJob):
     """What leaves select in a job's inputs; those with keys are sorted by them first."""
 
-    def __init__(self, job: Job, now: Now, scratch: Scratch) -> None:
+    def __init__(self, job: Job, now: Now, scratch: Scratch, late: Callable[[], bool]) -> None:
         super().__init__(job, now, before=False)
         self._nodes = {leaf.leaf: leaf for leaf in trees.leaves(job.pipeline.node)}
         self._scratch = scratch
         self._shelves: set[str] = set()
+        self._late = late
+        self._looks = 0
+
+    def look_at_clock(self) -> None:
+        """Raise LateError when it is late; the clock is read once in a while."""
+        self._looks += 1
+        if self._looks % _LOOK == 0 and self._late():
+            raise LateError
 
     def prepare(self) -> Iterator[None]:
         """Nothing to prepare."""
@@ -142,9 +163,12 @@ class Sorted(lookup.InJob):
         if shelf not in self._shelves:
             self._shelves.add(shelf)
             found = self.every(leaf)
-            rows = ((self.key(leaf, by, i.path), i.path, i.object, i.size) for i in found)
-            self._scratch.fill(shelf, rows)
+            self._scratch.fill(shelf, (self._keyed(leaf, by, item) for item in found))
         return shelf
+
+    def _keyed(self, leaf: int, by: By, item: Item) -> tuple[str, str, bytes | None, int]:
+        self.look_at_clock()
+        return self.key(leaf, by, item.path), item.path, item.object, item.size
 
 
 def show(rows: Rows, document: dict[str, Any], after: int = 0, limit: int = 1000) -> DatumPreview:

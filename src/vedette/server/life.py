@@ -62,15 +62,18 @@ async def rerun_pipeline(site: Site, call: Call) -> PipelinePlan:
     if query.branch and not query.all:
         raise Invalid("a branch goes with all: what failed is run again in its own branch")
 
+    act = ("rerun", name, query.branch)
+    before = site.told.take(act) if query.all and not query.dry_run else ""
+
     def look() -> life.Again:
         with site.read() as rows:
             if query.all:
-                return life.all_again(rows, name, query.branch)
+                return life.all_again(rows, name, query.branch, before)
             return life.failed_again(rows, name)
 
     found = await asyncio.to_thread(look)
     if query.dry_run:
-        return PipelinePlan(plan=found.told)
+        return PipelinePlan(plan=site.told.keep(act, found.told) if query.all else found.told)
 
     def work(tx: Transaction) -> PipelinePlan:
         life.run_again(tx, found)

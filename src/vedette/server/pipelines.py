@@ -23,16 +23,21 @@ _ENV_VAR = ("env_var", "envVar")
 
 
 async def create_pipeline(site: Site, call: Call) -> PipelinePlan:
-    """Create or update a pipeline, or say what that would do."""
+    """Create or update a pipeline, or say what that would do.
+
+    Datums are counted before the write and never in it: what comes meanwhile is not in the plan.
+    """
     document, values = lift_secrets(call.body)
     query = call.query
     parsed = parse_spec(document)
     warnings = parsed.warnings
     if parsed.spec.egress is not None:
         egress.check(parsed.spec.egress, site.egress_roots)
-    plan = await asyncio.to_thread(_plan, site, document, query)
+    act = ("create", document, query.update, query.reprocess, query.since)
     if query.dry_run:
+        plan = site.told.keep(act, await asyncio.to_thread(_plan, site, document, query))
         return PipelinePlan(plan=plan, warnings=warnings)
+    plan = site.told.take(act) or await asyncio.to_thread(_plan, site, document, query)
 
     def work(tx: Transaction) -> PipelinePlan:
         _keep(tx, document, values)

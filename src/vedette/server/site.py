@@ -24,6 +24,7 @@ from vedette.server.hosts import Hosts
 from vedette.server.hub import Hub
 from vedette.server.keyring import Tokens
 from vedette.server.services import Supervisor
+from vedette.server.told import Told
 from vedette.versioning.transaction import Transaction
 
 T = TypeVar("T")
@@ -94,6 +95,7 @@ class Site:
         self.egress_roots: tuple[str, ...] = ()
         self.tokens = Tokens(rounds.store)
         self.hosts = Hosts()
+        self.told = Told()
         rounds.watch_demand(self.hosts.watch)
 
     def read(self) -> AbstractContextManager[Rows]:
