@@ -7,11 +7,12 @@ import pwd
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -181,6 +182,17 @@ def postgres_server(address: str = "127.0.0.1", prefix: Sequence[str] = ()) -> I
         if server is not None:
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def amend(store: MetadataStore, sql: str) -> None:
+    """Run a statement of the test's own on a store of either engine, beside it."""
+    if isinstance(store, PostgresStore):
+        with psycopg.connect(store._url) as database:
+            database.execute(sql)
+        return
+    assert isinstance(store, SqliteStore)
+    with closing(sqlite3.connect(store._path, isolation_level=None)) as file:
+        file.execute(sql)
 
 
 @pytest.fixture(scope="session")

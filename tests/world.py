@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from vedette.metadata.sqlite import MemoryStore
+from vedette.metadata.store import MetadataStore
 from vedette.model.files import Write
 from vedette.objects.memory import MemoryObjects
 from vedette.versioning import commits, contents, files, repos
@@ -14,10 +15,11 @@ from vedette.versioning.transaction import Transaction, transact
 
 
 class World:
-    """A store in memory with two user repos and the output repo of a pipeline."""
+    """Two user repos and the output repo of a pipeline, in memory unless a store is given."""
 
-    def __init__(self) -> None:
-        self.metadata, self.objects = MemoryStore(), MemoryObjects()
+    def __init__(self, metadata: MetadataStore | None = None) -> None:
+        self.metadata: MetadataStore = metadata or MemoryStore()
+        self.objects = MemoryObjects()
         self._ids = itertools.count(1)
         with self.tx() as tx:
             repos.create(tx, "images", description="pictures")

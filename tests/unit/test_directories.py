@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.postgres import amend
 from tests.rig import Rig, pfs, rig
 from tests.world import World
 
-from vedette.metadata.store import Rows
+from vedette.metadata.store import MetadataStore, Rows
 from vedette.model.files import Write
 from vedette.versioning import branches, commits, directories, files, repos
 from vedette.versioning.commits import CommitRow
@@ -22,13 +21,11 @@ FEW = 3
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(rows: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> World:
     """Repos in which four files make a large directory."""
     monkeypatch.setattr(directories, "SMALL", FEW)
     monkeypatch.setattr(directories, "_PAGE", 2)
-    world = World()
-    yield world
-    world.metadata.close()
+    return World(rows)
 
 
 def write(world: World, files: dict[str, bytes | None], branch: str = "master") -> CommitRow:
@@ -136,10 +133,10 @@ def test_a_deleted_repo_leaves_nothing_of_its_directories(world: World) -> None:
 
 
 @pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+def engine(tmp_path: Path, rows: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     """An engine for which four files are a large directory."""
     monkeypatch.setattr(directories, "SMALL", FEW)
-    with rig(tmp_path) as made:
+    with rig(tmp_path, rows) as made:
         made.repo("images")
         made.put("images", {f"/d/{n}": b"%d" % n for n in range(10)})
         yield made
@@ -169,9 +166,7 @@ def test_what_release_0_1_computed_of_large_directories_is_found(
         release.setattr(directories, "content", before)
         engine.pipeline("p", pfs("images", "/*"))
         engine.settle()
-    with closing(sqlite3.connect(engine.folder / "m.sqlite")) as upgraded:
-        upgraded.execute("UPDATE schema_version SET applied = ?", (2**61,))
-        upgraded.commit()
+    amend(engine.store, f"UPDATE schema_version SET applied = {2**61}")
     engine.pipeline("p", pfs("images", "/*"), update=True)
     engine.settle()
     newest = engine.jobs("p")[0]

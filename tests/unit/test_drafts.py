@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from tests.world import World
 
-from vedette.metadata.store import Row
+from vedette.metadata.store import MetadataStore, Row
 from vedette.versioning import commits, contents, diff, drafts, files
 
 PIPELINE, JOB = 7, 70
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(rows: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> World:
     """An output repo with some files, and pages of two rows."""
     monkeypatch.setattr(drafts, "_PAGE", 2)
-    world = World()
+    world = World(rows)
     world.job(*((f"/old/{n}", b"%d" % n, n) for n in range(6)))
-    yield world
-    world.metadata.close()
+    return world
 
 
 def everything(world: World) -> tuple[list[Row], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from tests.rig import Rig, copy, path_of, pfs, rig
 
+from vedette.metadata.store import MetadataStore
 from vedette.model.work import Task
 from vedette.scheduling import bulk, effects, expansion, jobs, pipelines
 from vedette.scheduling.rounds import Paged, Round
@@ -19,14 +21,14 @@ COUNT = 25
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+def made(tmp_path: Path, rows: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     """A rig for which three datums are many."""
     monkeypatch.setattr(effects, "SPILL", 3)
     monkeypatch.setattr(expansion, "AHEAD", AHEAD)
     monkeypatch.setattr(expansion, "UNWRITTEN", 2)
     monkeypatch.setattr(expansion, "BULK", 2)
     monkeypatch.setattr(bulk, "PAGE", 2)
-    with rig(tmp_path) as started:
+    with rig(tmp_path, rows) as started:
         started.repo("images")
         started.put("images", {f"/{n:02}": b"%d" % n for n in range(COUNT)})
         yield started
@@ -318,12 +320,17 @@ def test_a_file_may_become_a_directory_when_its_datum_changes(
         assert made.tree("p") == {then: b"v"}
 
 
-@pytest.mark.parametrize("side", [20, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "side", [20, pytest.param(int(os.environ.get("VEDETTE_SIDE", "300")), marks=pytest.mark.slow)]
+)
 def test_a_cross_is_never_in_memory_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int
 ) -> None:
-    """ENGINE D3: side x side datums are planned, run and, in a new version, skipped."""
-    if side < 1000:
+    """ENGINE D3: side x side datums are planned, run and, in a new version, skipped.
+
+    VEDETTE_SIDE says how many a side has in the slow one.
+    """
+    if side == 20:
         monkeypatch.setattr(effects, "SPILL", 10)
         monkeypatch.setattr(expansion, "AHEAD", 20)
     most = [0]
