@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.serving import tar_of
 
+from vedette.cli.put import header
 from vedette.client.tar import Entries
 from vedette.model.errors import Invalid, TooLarge
 
@@ -77,3 +78,14 @@ def test_what_is_no_tar_stream_is_refused(data: bytes) -> None:
 def test_a_file_over_the_limit_is_refused_before_it_is_read() -> None:
     with pytest.raises(TooLarge, match="1500 bytes"):
         read(tar_of(FILES), limit=1000)
+
+
+@given(
+    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+    | st.integers(1, 300).map(lambda length: "d/" * 20 + "x" * length),
+    st.integers(0, 1 << 12) | st.sampled_from([(8 << 30) - 1, 8 << 30, 1 << 40]),
+)
+def test_put_file_writes_the_headers_that_tarfile_writes(name: str, size: int) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    assert header(name, size) == info.tobuf(tarfile.PAX_FORMAT)
