@@ -84,7 +84,8 @@ def measure(report: Report, tree: Tree, folder: Path, options: Namespace) -> Non
         for name, seconds in peers(report, tree, folder, options):
             report.add(f"{tree.name}: {name}", tree.count / seconds, "files/s")
             for way in ours:
-                report.goal(f"{tree.name}: {way}: ratio to {name}", seconds / ours[way], "", least=1)
+                ratio = seconds / ours[way]
+                report.goal(f"{tree.name}: {way}: ratio to {name}", ratio, "", least=1)
     if not options.no_s3:
         bucket(report, tree, folder)
 
