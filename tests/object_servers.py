@@ -22,6 +22,7 @@ import httpx2
 import obstore
 import pytest
 from obstore.store import S3Store
+from tests.certificates import certificate
 
 from vedette.model.errors import VedetteError
 from vedette.objects.bucket import Bucket
@@ -174,17 +175,9 @@ class MotoTls(Moto):
         return self.folder / "certificate.pem"
 
     def words(self) -> Sequence[str]:
-        key = self.folder / "key.pem"
-        if not key.exists():
-            self.endpoint = self.endpoint.replace("http:", "https:")
-            subprocess.run(
-                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                 "-nodes", "-keyout", str(key), "-out", str(self.certificate), "-days", "2",
-                 "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
-                 "-addext", "basicConstraints=critical,CA:FALSE"],
-                check=True, capture_output=True,
-            )  # fmt: skip
-        return [*super().words(), "-c", str(self.certificate), "-k", str(key)]
+        self.endpoint = self.endpoint.replace("http:", "https:")
+        made, key = certificate(self.folder)
+        return [*super().words(), "-c", str(made), "-k", str(key)]
 
     def _answers(self) -> bool:
         try:

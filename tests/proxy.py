@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 
 class Proxy:
     """Passes bytes on from `listen` to `host` and `port`, `delay` seconds late each way.
 
     `lives` says, for each connection, after how many bytes (both ways) it breaks; None is never.
-    `passed` counts bytes, `broken` the connections that broke.
+    `passed` counts bytes, `broken` the connections that broke. `tls` has the files of a certificate
+    and its key: then clients must speak TLS, to a server that does not.
     """
 
     def __init__(
-        self, host: str, port: int, delay: float, lives: Callable[[], int | None], listen: str
-    ) -> None:
+        self, host: str, port: int, delay: float, lives: Callable[[], int | None], listen: str,
+        tls: tuple[Path, Path] | None = None,
+    ) -> None:  # fmt: skip
         self.address = ""
         self.broken = 0
         self.passed = 0
         self._listen = listen
+        self._tls: ssl.SSLContext | None = None
+        if tls is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(*tls)
         self._to = (host, port)
         self._delay = delay
         self._lives = lives
@@ -33,8 +41,10 @@ class Proxy:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, self._listen, 0))
-        self.address = f"http://{self._listen}:{server.sockets[0].getsockname()[1]}"
+        starting = asyncio.start_server(self._serve, self._listen, 0, ssl=self._tls)
+        server = self._loop.run_until_complete(starting)
+        scheme = "http" if self._tls is None else "https"
+        self.address = f"{scheme}://{self._listen}:{server.sockets[0].getsockname()[1]}"
         self._ready.set()
         self._loop.run_forever()
         server.close()
@@ -90,11 +100,11 @@ class Proxy:
 @contextmanager
 def proxied(
     address: str, delay: float = 0.0, lives: Callable[[], int | None] = lambda: None,
-    listen: str = "127.0.0.1",
+    listen: str = "127.0.0.1", tls: tuple[Path, Path] | None = None,
 ) -> Iterator[Proxy]:  # fmt: skip
     """A proxy before a server's address, HOST:PORT with or without a scheme."""
     host, _, port = address.rpartition("/")[2].rpartition(":")
-    proxy = Proxy(host, int(port), delay, lives, listen)
+    proxy = Proxy(host, int(port), delay, lives, listen, tls)
     try:
         yield proxy
     finally:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
-from tests.hosts import host_of, until, working
-from tests.program import Server, serving
+from tests.certificates import certificate
+from tests.hosts import Worker, host_of, until, working
+from tests.program import PATIENCE, Server, serving
+from tests.proxy import proxied
 
 STAGE = ("python", "-m", "vedette.stage")
 
@@ -72,6 +75,52 @@ def test_large_files_pass_through_a_host_in_pieces(tmp_path: Path) -> None:
             (file_info,) = server.get("/v1/repos/same/commits/master/glob", pattern="/*")
             assert file_info["size"] == 2 * size
             assert highest(worker.process.pid) - before < 100
+
+
+def test_a_large_input_is_fetched_once_by_a_host_and_not_by_each_datum(tmp_path: Path) -> None:
+    """A model of many MB beside each picture; it is still there when the host comes again."""
+    source = {"cross": [{"pfs": {"repo": "images", "glob": "/*"}},
+                        {"pfs": {"repo": "models", "glob": "/"}}]}  # fmt: skip
+    size = 12 << 20
+    with serving(tmp_path / "data", "--workers", "0") as server, proxied(server.address) as line:
+        server("create-repo", "images")
+        server("create-repo", "models")
+        server.put("models", "/m", random.Random(5).randbytes(size))
+        shell(server, "p", "wc -c </pfs/models/m >/pfs/out/$(ls /pfs/images)", source)
+        words = ["--server", line.address, "--data", str(tmp_path / "w"), "--slots", "2"]
+        for time in (1, 2):
+            with working(tmp_path / "w.log", *words):
+                for number in range(3):
+                    server.put("images", f"/{time}-{number}", b"x")
+                server.idle()
+                assert server.content("p", f"/{time}-2").strip() == str(size).encode()
+            assert size < line.passed < 1.5 * size
+
+
+def test_a_host_trusts_the_certificate_that_it_was_given(tmp_path: Path) -> None:
+    """--ca-file: a proxy with a certificate that nobody knows stands before the server."""
+    made = certificate(tmp_path)
+    with (
+        serving(tmp_path / "data", "--workers", "0") as server,
+        proxied(server.address, tls=made) as line,
+    ):
+        server("create-repo", "images")
+        shell(server, "copy", "cp /pfs/images/* /pfs/out")
+        server.put("images", "/a", b"hello")
+        assert line.address.startswith("https://")
+        with working(tmp_path / "no.log", "--server", line.address) as worker:
+            until(lambda: "is not trusted" in worker.said(), worker)
+            assert "takes the file of one with --ca-file" in worker.said()
+            assert server.get("/v1/workers") == []
+        words = ["--server", line.address, "--ca-file", str(made[0])]
+        with working(tmp_path / "w.log", *words) as worker:
+            server.idle()
+            assert server.content("copy", "/a") == b"hello"
+            assert host_of(server, worker)["running"] == 0
+    missing = Worker(tmp_path / "m.log", ["--server", line.address, "--ca-file", "/no/such.pem"])
+    assert missing.process.wait(PATIENCE) != 0
+    assert "/no/such.pem" in missing.said()
+    assert "Traceback" not in missing.said()
 
 
 def ended(server: Server, pipeline: str) -> str:

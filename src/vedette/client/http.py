@@ -151,12 +151,25 @@ class HttpTransport:
                     raise error_of(response.status_code, await response.aread())
                 yield response
         except httpx2.ConnectError as error:
-            raise Unavailable(
-                f"no server answers at {self.address}: start one with `vedette serve`"
-            ) from error
+            raise Unavailable(_not_reached(self.address, error)) from error
         except httpx2.TransportError as error:
             reason = str(error) or type(error).__name__
             raise Unavailable(f"the server at {self.address} went away: {reason}") from error
+
+
+def _not_reached(address: str, error: BaseException) -> str:
+    """Why there is no connection, in a line with the way out."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"the certificate of the server at {address} is not trusted "
+                f"({cause.verify_message}): `vedette worker` takes the file of one with --ca-file"
+            )
+        if isinstance(cause, ssl.SSLError):
+            return f"{address} does not speak TLS ({cause.reason}): try http:// in the address"
+        cause = cause.__cause__ or cause.__context__
+    return f"no server answers at {address}: start one with `vedette serve`"
 
 
 def _trusted(ca_file: str) -> ssl.SSLContext | bool:

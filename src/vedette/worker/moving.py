@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from msgspec import structs
@@ -17,6 +17,7 @@ from vedette.model.ids import object_hasher, object_id
 from vedette.model.work import Result, Task
 from vedette.worker.fetched import Fetched
 from vedette.worker.gather import INLINE_BYTES
+from vedette.worker.kept import Kept
 from vedette.worker.line import Line
 from vedette.worker.pieces import pieces, write
 from vedette.worker.straight import Straight
@@ -28,21 +29,26 @@ EAGER_TOTAL = 32 << 20
 MOVING = 300.0
 """Seconds for which moving one object is tried in vain before its datum is given back."""
 
+Take = Callable[[bytes], Awaitable[None]]
+
 
 class Moving:
     """Moves objects. All of it belongs to one event loop, but for `known`.
 
     `ask` asks the server within the session of the moment, whose key `session` gives. `cache` is
-    how many bytes of objects are kept in memory.
+    how many bytes of objects are kept in memory, `kept` keeps large ones on the disk.
     """
 
     def __init__(
-        self, line: Line, ask: Callable[..., Awaitable[Any]], session: Callable[[], str], cache: int
-    ) -> None:
+        self, line: Line, ask: Callable[..., Awaitable[Any]], session: Callable[[], str],
+        cache: int, kept: Kept,
+    ) -> None:  # fmt: skip
         self._line = line
         self._ask = ask
         self._session = session
         self._fetched = Fetched(cache)
+        self._kept = kept
+        self._turns: dict[bytes, tuple[asyncio.Lock, int]] = {}
         self.store: Straight | None = None
         self._fetching: dict[bytes, asyncio.Task[bytes]] = {}
         self._uploads: dict[bytes, list[asyncio.Task[None]]] = {}
@@ -122,23 +128,59 @@ class Moving:
         return data
 
     async def fetch_to(self, name: bytes, size: int, descriptor: int) -> None:
-        """Write an object to an open file, in pieces. Raises Unavailable."""
+        """Write an object to an open file, in pieces. Raises Unavailable.
+
+        It is fetched once however many ask for it, if it is small enough to be kept.
+        """
+        if not self._kept.takes(size):
+            await self._fetch_to(name, size, descriptor)
+            return
+        async with self._turn(name):
+            if not await asyncio.to_thread(self._kept.copy, name, descriptor):
+                await self._fetch_to(name, size, descriptor)
+
+    @asynccontextmanager
+    async def _turn(self, name: bytes) -> AsyncIterator[None]:
+        """Only one at a time fetches an object; the others find it here."""
+        lock, waiting = self._turns.get(name, (asyncio.Lock(), 0))
+        self._turns[name] = lock, waiting + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, waiting = self._turns.pop(name)
+            if waiting > 1:
+                self._turns[name] = lock, waiting - 1
+
+    async def _fetch_to(self, name: bytes, size: int, descriptor: int) -> None:
         with _while_held():
             if await self._store_to(name, size, descriptor):
                 return
-        hasher = object_hasher()
+        with _while_held(), self._taking(name, size, descriptor) as (hasher, take):
+            await self._line.receive(
+                at.READ_OBJECT, {"id": name.hex()}, {"session": self._session()}, size, take,
+                quiet=MOVING,
+            )  # fmt: skip
+            if hasher.digest() != name:
+                raise Unavailable(f"object {name.hex()[:16]} did not arrive as it should")
 
-        def keep(piece: bytes) -> None:
+    @contextmanager
+    def _taking(self, name: bytes, size: int, descriptor: int) -> Iterator[tuple[Any, Take]]:
+        """The hash of what came, and what takes pieces; they are kept if they are what they should
+        be."""
+        hasher, keeping = object_hasher(), self._kept.begin(name, size)
+
+        def write_piece(piece: bytes) -> None:
             hasher.update(piece)
             write(descriptor, piece)
+            keeping.write(piece)
 
-        with _while_held():
-            await self._line.receive(
-                at.READ_OBJECT, {"id": name.hex()}, {"session": self._session()}, size,
-                lambda piece: asyncio.to_thread(keep, piece), quiet=MOVING,
-            )  # fmt: skip
-        if hasher.digest() != name:
-            raise Unavailable(f"object {name.hex()[:16]} did not arrive as it should")
+        try:
+            yield hasher, lambda piece: asyncio.to_thread(write_piece, piece)
+            if hasher.digest() == name:
+                keeping.done()
+        finally:
+            keeping.drop()
 
     async def _straight_from_store(self, name: bytes) -> bytes | None:
         """A whole object by a link; None where there is none, or it did not work."""
@@ -155,15 +197,9 @@ class Moving:
 
     async def _store_to(self, name: bytes, size: int, descriptor: int) -> bool:
         """Write an object to an open file by a link; False leaves the file as it was."""
-        hasher = object_hasher()
-
-        def keep(piece: bytes) -> None:
-            hasher.update(piece)
-            write(descriptor, piece)
-
-        came = await self._by_link(name, lambda piece: asyncio.to_thread(keep, piece))
-        if came and hasher.digest() == name:
-            return True
+        with self._taking(name, size, descriptor) as (hasher, take):
+            if await self._by_link(name, take) and hasher.digest() == name:
+                return True
         await asyncio.to_thread(os.ftruncate, descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
         return False

@@ -26,6 +26,7 @@ from vedette.model.errors import (
 from vedette.model.hosts import Beat, Join, Release
 from vedette.model.ids import object_id
 from vedette.model.work import Code, Result, Task
+from vedette.worker.kept import Kept
 from vedette.worker.line import Line
 from vedette.worker.moving import MOVING, Moving
 from vedette.worker.talk import Talk
@@ -41,7 +42,9 @@ _log = structlog.get_logger("vedette.worker")
 class RemoteSource:
     """A source over HTTP. `begin` it, hand it to agents, and `close` it when they have ended."""
 
-    def __init__(self, line: Callable[[], Line], join: Callable[[], Join], cache: int) -> None:
+    def __init__(
+        self, line: Callable[[], Line], join: Callable[[], Join], cache: int, kept: Kept
+    ) -> None:  # fmt: skip
         self._make_line = line
         self._make_join = join
         self._loop = asyncio.new_event_loop()
@@ -52,7 +55,7 @@ class RemoteSource:
         self._ending: set[asyncio.Future[None]] = set()
         self._pools: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._codes: dict[str, Code] = {}
-        self._cache = cache
+        self._cache, self._kept = cache, kept
         self._upload_room = threading.Semaphore(UPLOADING >> 20)
         self._beats: dict[str, list[Future[list[int]]]] = {}
         self._beating: asyncio.Task[None] | None = None
@@ -64,7 +67,7 @@ class RemoteSource:
         """Join the server: tried until it answers, with the seconds that a lease lasts. The future
         raises what it refuses."""
         self._line = self._make_line()
-        self._moving = Moving(self._line, self.ask, lambda: self._session, self._cache)
+        self._moving = Moving(self._line, self.ask, lambda: self._session, self._cache, self._kept)
         self._thread.start()
 
         async def join() -> float:
@@ -91,6 +94,9 @@ class RemoteSource:
 
     def close(self, seconds: float = 10.0) -> None:
         """Let what is said end, for some seconds at most, and leave."""
+        if not self._thread.is_alive():  # it could not even begin
+            self._loop.close()
+            return
         self._run(self._leave(seconds)).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
