@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ _SAFE = re.compile(r"[A-Za-z0-9_./:@%+=,-]*")
 class BatchSlot(CommandSlot):
     """A private root whose command lives on from datum to datum.
 
+    `_next` is where the next datum is made ready, `_past` where that of the one before goes.
     `_asking` is what the command said with its wish for the datum to come, None while it has not
     asked. `_events` came while an answer was waited for. `_gone` says that it has ended.
     """
@@ -40,6 +40,15 @@ class BatchSlot(CommandSlot):
     _asking: str | None = None
     _events: tuple[Any, ...] = ()
     _gone = False
+    _moved = 0
+
+    @property
+    def _next(self) -> Path:
+        return self._folder / "next"
+
+    @property
+    def _past(self) -> Path:
+        return self._folder / "past"
 
     def _try(self, task: Task, limit: LineLimit) -> tuple[Ran, int]:
         with Fetching(self._source) as fetching:
@@ -84,7 +93,20 @@ class BatchSlot(CommandSlot):
         self._killed = slot.group.killed()
         self._asking = None
         slot.send(("give", "ok"))
+        self._tidy(task)
         return download
+
+    def _tidy(self, task: Task) -> None:
+        """While the command works: remove what it had before, and make the next one's folders.
+
+        Both wait for the disk while anybody syncs a file. What fails here is done, or told, when
+        the next datum is laid out; what something still writes to goes with the slot.
+        """
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self._past):
+                staging.remove(self._past / name)
+        with contextlib.suppress(OSError):
+            staging.make(self._next, staging.folders(task))
 
     def _put_in_place(self, task: Task, fetching: Fetching) -> int:
         """Lay out the datum out of sight, then rename each part into `/pfs`.
@@ -92,24 +114,18 @@ class BatchSlot(CommandSlot):
         The command lives, and could lead us astray by links if files were written where it sees
         them; renaming follows none.
         """
-        hidden, gone = (
-            self._folder / f"{word}-{secrets.token_hex(4)}" for word in ("next", "gone")
-        )
-        hidden.mkdir()
-        gone.mkdir()
-        try:
-            manner = staging.manner(self.code.spec)
-            download = staging.lay_out(task, hidden, self._source, manner, fetching)
-            env = command_env.for_task(self._runtime, self.code, task)
-            (hidden / ENVIRONMENT).write_text(_assignments(env), encoding="utf-8")
-            for name in os.listdir(self._pfs):
-                os.rename(self._pfs / name, gone / name)
-            for name in os.listdir(hidden):
-                _move(hidden / name, self._pfs / name)
-        finally:
-            for folder in (hidden, gone):
-                with contextlib.suppress(OSError):  # something still writes: it goes with the slot
-                    staging.remove(folder)
+        hidden, past = self._next, self._past
+        hidden.mkdir(exist_ok=True)
+        past.mkdir(exist_ok=True)
+        manner = staging.manner(self.code.spec)
+        download = staging.lay_out(task, hidden, self._source, manner, fetching, reuse=True)
+        env = command_env.for_task(self._env, task)
+        (hidden / ENVIRONMENT).write_text(_assignments(env), encoding="utf-8")
+        for name in os.listdir(self._pfs):
+            self._moved += 1
+            os.rename(self._pfs / name, past / str(self._moved))
+        for name in os.listdir(hidden):
+            _move(hidden / name, self._pfs / name)
         return download
 
     def _ended(self, limit: LineLimit) -> Ran:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vedette.model.runtime import Runtime
@@ -40,12 +40,18 @@ def secret_files(code: Code) -> dict[str, bytes]:
     return files
 
 
-def for_task(runtime: Runtime, code: Code, task: Task) -> dict[str, str]:
-    """The whole environment of a command for one datum."""
+def for_code(runtime: Runtime, code: Code) -> dict[str, str]:
+    """What is the same in the environment of a command for each datum."""
     env = {**base(runtime), **user(code)}
     if view.python_folder() not in env["PATH"].split(":"):
         env["PATH"] += f":{view.python_folder()}:{view.PYTHON_LINK}"
     env["PPS_PIPELINE_NAME"] = code.pipeline
+    return env
+
+
+def for_task(alike: Mapping[str, str], task: Task) -> dict[str, str]:
+    """The whole environment of a command for one datum."""
+    env = dict(alike)
     env["PACH_JOB_ID"] = task.job
     env["PACH_OUTPUT_COMMIT_ID"] = task.commit
     env["PACH_DATUM_ID"] = task.id

@@ -56,6 +56,7 @@ class CommandSlot:
         self._wake_read, self._wake_write = os.pipe()
         self._cpu = 0.0
         self._killed = 0
+        self._env = command_env.for_code(runtime, code)
 
     def abandon(self) -> None:
         """Stop at once what runs; safe from any thread."""
@@ -124,7 +125,9 @@ class CommandSlot:
     ) -> tuple[Ran, int]:
         with Fetching(self._source) as fetching:
             manner = staging.manner(self.code.spec)
-            download = staging.lay_out(task, self._pfs, self._source, manner, fetching)
+            # After a command that ended by itself nothing lives that could still write there.
+            reuse = self._slot is not None
+            download = staging.lay_out(task, self._pfs, self._source, manner, fetching, reuse=reuse)
             if fetching.remark:
                 limit.add("system", fetching.remark)
             fetching.start()
@@ -154,7 +157,7 @@ class CommandSlot:
         if remark:
             limit.add("system", remark)
         stdin = command_env.standard_input(transform.err_stdin if error else transform.stdin)
-        return argv, command_env.for_task(self._runtime, self.code, task), stdin
+        return argv, command_env.for_task(self._env, task), stdin
 
     def _command(
         self, task: Task, cmd: Sequence[str], limit: LineLimit, *, error: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -16,6 +16,10 @@ from vedette.worker.fetching import Fetching
 from vedette.worker.pieces import WHOLE, write
 
 Manner = Literal["lazy", "empty"]
+_MODE = 0o755
+_LARGE = 64 * 1024
+"""Bytes above which an empty folder is not used again: it never shrinks, and is slow to read."""
+_MARKS = ("user.", "system.")
 
 
 class Inputs(Protocol):
@@ -38,18 +42,19 @@ def manner(spec: PipelineSpec) -> dict[str, Manner]:
 
 
 def lay_out(
-    task: Task, pfs: Path, source: Inputs, manner: Mapping[str, Manner], fetching: Fetching
-) -> int:
+    task: Task, pfs: Path, source: Inputs, manner: Mapping[str, Manner], fetching: Fetching,
+    *, reuse: bool = False,
+) -> int:  # fmt: skip
     """Write the inputs of `task` as fresh copies, and an empty `out`; returns bytes written.
 
-    `manner` says which inputs are pipes that `fetching` fills, or names without bytes.
+    `manner` says which inputs are pipes that `fetching` fills, or names without bytes. `reuse`
+    says that no process of a datum before lives: its folders are emptied and used again.
     """
-    clear(pfs)
-    (pfs / "out").mkdir()
+    kept = clear(pfs, folders(task) if reuse else ())
+    make(pfs, [name for name in folders(task) if name not in kept])
     total = 0
     for given in task.inputs:
         base = f"{pfs}/{given.name}"
-        os.mkdir(base)
         made = {base}
         if not given.files and given.path != "/":
             os.makedirs(base + given.path, exist_ok=True)
@@ -68,12 +73,48 @@ def lay_out(
     return total
 
 
-def clear(pfs: Path) -> None:
-    """Empty the folder, whatever user code has done to it."""
-    pfs.chmod(0o755)
+def folders(task: Task) -> list[str]:
+    """The folders that a datum has in `/pfs`."""
+    return ["out", *(given.name for given in task.inputs)]
+
+
+def make(pfs: Path, names: Collection[str]) -> None:
+    """Make folders."""
+    for name in names:
+        os.mkdir(f"{pfs}/{name}")
+
+
+def clear(pfs: Path, keep: Collection[str] = ()) -> set[str]:
+    """Empty the folder, whatever user code has done to it, but for the folders in it to keep.
+
+    Those are emptied and returned, apart from such as differ from a new one. Making and removing a
+    folder waits for the disk while anybody syncs a file; making and removing a file rarely does.
+    """
+    if stat.S_IMODE(pfs.stat().st_mode) != _MODE:
+        pfs.chmod(_MODE)
+    kept = set()
     with os.scandir(pfs) as entries:
         for entry in list(entries):
-            remove(Path(entry.path))
+            if entry.name in keep and _as_new(entry.path):
+                clear(Path(entry.path))
+                kept.add(entry.name)
+            elif entry.is_dir(follow_symlinks=False):
+                remove(Path(entry.path))
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+    return kept
+
+
+def _as_new(path: str) -> bool:
+    """Whether this is a folder of which nothing but its files tells that it was used."""
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_size > _LARGE:
+        return False
+    try:
+        marks = os.listxattr(path, follow_symlinks=False)
+    except OSError:  # a file system that knows none
+        marks = []
+    return stat.S_IMODE(found.st_mode) == _MODE and not any(m.startswith(_MARKS) for m in marks)
 
 
 def _new(target: str) -> int:

@@ -244,7 +244,7 @@ class Standing:
         if remark:
             limit.add("system", remark)
         stdin = command_env.standard_input(self.code.spec.transform.stdin)
-        env = command_env.for_task(runtime, self.code, task)
+        env = command_env.for_task(command_env.for_code(runtime, self.code), task)
         request = ("attend", argv, env, stdin, slot.connector_inside, slot.group.address_space)
         try:
             slot.send(request)
