@@ -9,6 +9,7 @@ import click
 
 from vedette.cli import shown
 from vedette.cli.session import commit_of, connected, raw_option
+from vedette.cli.sizes import max_bytes_option, read_bytes
 from vedette.client import Client
 from vedette.model.errors import Corrupt, Invalid
 from vedette.model.spec_words import duration
@@ -58,16 +59,24 @@ async def fsck(client: Client, deep: bool, raw: bool) -> int:
 
 @click.command("update-repo")
 @click.argument("repo")
-@click.option("--retain", "rule", required=True, metavar="RULE",
+@click.option("--retain", "rule", metavar="RULE",
               help="What is kept: 30d, 12h, last:10, 30d,last:10, or all.")  # fmt: skip
+@max_bytes_option
 @connected
-async def update_repo(client: Client, repo: str, rule: str) -> None:
-    """Say how long a repo keeps the bytes of what its commits wrote.
+async def update_repo(client: Client, repo: str, rule: str | None, max_bytes: str | None) -> None:
+    """Say how long a repo keeps the bytes of what its commits wrote, and how many it may have.
 
-    Older files stay with path, size, hash and history, but can be read no more. For ever.
+    With --retain older files stay with path, size, hash and history, but can be read no more. For
+    ever.
     """
-    age, last = read_rule(rule)
-    await client.put_retain(repo, age=age, last=last)
+    if rule is None and max_bytes is None:
+        raise Invalid("say what to change: --retain RULE or --max-bytes SIZE")
+    age, last = read_rule(rule or "all")
+    most = None if max_bytes is None else read_bytes(max_bytes)
+    if max_bytes is not None:
+        await client.limit_repo(repo, most)
+    if rule is not None:
+        await client.put_retain(repo, age=age, last=last)
 
 
 @click.command("squash-commit")

@@ -6,6 +6,7 @@ import click
 
 from vedette.cli import shown
 from vedette.cli.session import connected, place, raw_option
+from vedette.cli.sizes import max_bytes_option, read_bytes
 from vedette.client import Client
 from vedette.model.errors import Invalid
 
@@ -13,10 +14,12 @@ from vedette.model.errors import Invalid
 @click.command("create-repo")
 @click.argument("repo")
 @click.option("-d", "--description", default="", help="What it is for.")
+@max_bytes_option
 @connected
-async def create_repo(client: Client, repo: str, description: str) -> None:
+async def create_repo(client: Client, repo: str, description: str, max_bytes: str | None) -> None:
     """Create a repo."""
-    await client.create_repo(repo, description)
+    most = None if max_bytes is None else read_bytes(max_bytes)
+    await client.create_repo(repo, description, max_bytes=most)
 
 
 @click.command("list-repo")

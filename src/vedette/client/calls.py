@@ -68,11 +68,12 @@ class Client(LifeCalls, KeepCalls):
         return await self._call(LIST_WORKER, {})
 
     # repos
-    async def create_repo(self, name: str, description: str = "") -> RepoInfo:
-        """Create a repo."""
-        return await self._call(
-            at.CREATE_REPO, {}, None, api.NewRepo(name=name, description=description)
-        )
+    async def create_repo(
+        self, name: str, description: str = "", *, max_bytes: int | None = None
+    ) -> RepoInfo:
+        """Create a repo, which may have `max_bytes` in all versions of its files."""
+        new = api.NewRepo(name=name, description=description, max_bytes=max_bytes)
+        return await self._call(at.CREATE_REPO, {}, None, new)
 
     async def list_repo(self) -> list[RepoInfo]:
         """All repos."""

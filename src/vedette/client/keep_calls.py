@@ -9,7 +9,8 @@ import msgspec
 from vedette.client import keep_endpoints as at
 from vedette.client.lines import lines
 from vedette.client.transport import Transport
-from vedette.model import keeping
+from vedette.model import api, keeping
+from vedette.model.files import RepoInfo
 
 _line = msgspec.json.Decoder(keeping.CheckLine)
 
@@ -39,6 +40,11 @@ class KeepCalls:
         """Say how long a repo keeps bytes: younger than `age` seconds, of the `last` commits."""
         rule = keeping.Rule(age=age, last=last)
         return await self.transport.call(at.PUT_RETAIN, {"repo": repo}, None, rule)
+
+    async def limit_repo(self, repo: str, max_bytes: int | None) -> RepoInfo:
+        """Say how many bytes all versions of a repo's files may have; None: any number."""
+        body = api.RepoLimit(max_bytes=max_bytes)
+        return await self.transport.call(at.LIMIT_REPO, {"repo": repo}, None, body)
 
     async def delete_for_good(self, repo: str, path: str, reason: str = "") -> keeping.Deleted:
         """Delete the bytes at or below a path for good, in all commits of a repo (ENGINE K1)."""

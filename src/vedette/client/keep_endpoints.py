@@ -6,7 +6,8 @@ from typing import Any
 
 from vedette.client.query import Query
 from vedette.client.transport import Endpoint
-from vedette.model import keeping
+from vedette.model import api, keeping
+from vedette.model.files import RepoInfo
 
 NONE = type(None)
 
@@ -40,6 +41,10 @@ GET_RETAIN = Endpoint(
 PUT_RETAIN = Endpoint(
     name="put_retain", method="PUT", path="/v1/repos/{repo}/retain", body=keeping.Rule,
     answer=keeping.Rule, summary="Say how long a repo keeps the bytes of its files",
+)  # fmt: skip
+LIMIT_REPO = Endpoint(
+    name="limit_repo", method="PUT", path="/v1/repos/{repo}/limit", body=api.RepoLimit,
+    answer=RepoInfo, summary="Say how many bytes all versions of a repo's files may have",
 )  # fmt: skip
 DELETE_FOR_GOOD = Endpoint(
     name="delete_for_good", method="POST", path="/v1/repos/{repo}/tombstones",

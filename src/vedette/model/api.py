@@ -17,6 +17,13 @@ class NewRepo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: str
     description: str = ""
+    max_bytes: int | None = None
+
+
+class RepoLimit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many bytes all versions of a repo's files may have, each by itself; None: any number."""
+
+    max_bytes: int | None = None
 
 
 class BranchHead(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -143,6 +143,10 @@ class NoSpace(VedetteError):
     kind, status, exit_code = "no_space", 507, 7
 
 
+class OverQuota(NoSpace):
+    """A limit that somebody has set would be passed; nothing was accepted."""
+
+
 class Corrupt(VedetteError):
     """Stored bytes are not what their name says."""
 

@@ -9,7 +9,10 @@ from msgspec import Struct
 
 
 class RepoInfo(Struct, frozen=True, kw_only=True):
-    """A repo; `size` and `files` are those of the head of `master`."""
+    """A repo; `size` and `files` are those of the head of `master`.
+
+    `max_bytes`: how many bytes all versions of its files may have; None: any number.
+    """
 
     name: str
     created: datetime
@@ -18,6 +21,7 @@ class RepoInfo(Struct, frozen=True, kw_only=True):
     size: int = 0
     files: int = 0
     branches: tuple[str, ...] = ()
+    max_bytes: int | None = None
 
 
 class BranchInfo(Struct, frozen=True, kw_only=True):

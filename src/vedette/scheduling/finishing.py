@@ -12,13 +12,14 @@ from typing import Any
 
 from msgspec import structs
 
+from vedette.model.errors import OverQuota
 from vedette.model.events import Event
 from vedette.model.ids import CommitId
 from vedette.scheduling import bulk, effects, expansion, leasing, planning, rounds
 from vedette.scheduling.merging import ClashError, Merge
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Base, Effect, Job, Pipeline
-from vedette.versioning import commits, drafts
+from vedette.versioning import commits, drafts, quota
 from vedette.versioning.edits import Edit
 
 _PAGE = 2000
@@ -39,12 +40,12 @@ def finish(round: Round, job: Job) -> bool:
             _begin_closing(round, job)
     try:
         if job.closing is None or not _drafted(job):
-            with round.rows.savepoint() if _may_break_off(job) else nullcontext():
+            with round.rows.savepoint() if _may_break_off(round, job) else nullcontext():
                 _close_at_once(round, job)
         elif not job.closing.go_on(round):
             return False
-    except ClashError as clash:
-        fail(round, job, "FAILURE", str(clash))
+    except (ClashError, OverQuota) as refused:
+        fail(round, job, "FAILURE", str(refused))
         return True
     pipeline = job.pipeline
     pipeline.good = Base(job.num, job.version, job.inputs, job.total)
@@ -97,8 +98,8 @@ def go_on_behind(round: Round, pipeline: Pipeline, at_once: bool = False) -> boo
     return True
 
 
-def _may_break_off(job: Job) -> bool:
-    """Whether a clash could come when something has been written already."""
+def _may_break_off(round: Round, job: Job) -> bool:
+    """Whether a clash, or a limit, could come when something has been written already."""
     spec = job.pipeline.spec
     if spec.output_conflict != "error" and spec.on_datum_failure == "job":
         return True
@@ -107,6 +108,7 @@ def _may_break_off(job: Job) -> bool:
         or job.full
         or bool(job.gone)
         or sum(len(e.outputs) for e in job.effects.values()) > 1
+        or quota.limited(round.rows, job.pipeline.repo)
     )
 
 
@@ -152,6 +154,7 @@ def _commit_large(now: bulk.Now, job: Job) -> Iterator[None]:
         merge.go_on(now())
     merge.finish()
     _seal(now(), job, edit)
+    now().rows.run("quota_freed", repo=pipeline.repo)  # whoever counted it saw some of the draft
     now().rows.run("draft_place", pipeline=pipeline.id)
     pipeline.behind = rounds.Paged(lambda then: bulk.members(then, pipeline.id, job.num, job.full))
     for warning in merge.warnings:

@@ -21,7 +21,7 @@ from vedette.scheduling.history import Keep
 from vedette.scheduling.loop import Loop
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Memory
-from vedette.versioning import collect, retention, squash
+from vedette.versioning import collect, quota, retention, squash
 from vedette.versioning.collect import Policy, Taken
 from vedette.versioning.transaction import Transaction
 
@@ -113,6 +113,10 @@ class Upkeep:
         while not self._stopping.is_set():
             if not self._write(squash.drop_dead):
                 break
+        with self._loop.store.read() as rows:
+            counted = quota.stale(rows)
+        if counted:
+            self._write(partial(quota.counted, found=counted))
         while not self._stopping.is_set():
             if not self._write(partial(history.forget_jobs, keep=self._keep)):
                 break

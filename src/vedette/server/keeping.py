@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from vedette.model.errors import NotFound, TooLarge, Unavailable
+from vedette.model.files import RepoInfo
 from vedette.model.keeping import CheckLine, Collected, Deleted, Rule, Usage
 from vedette.model.paths import clean
 from vedette.scheduling.intents import CommitsSquashed, intend
@@ -15,7 +16,7 @@ from vedette.scheduling.upkeep import Upkeep
 from vedette.server.call import Call, Content
 from vedette.server.files import in_thread
 from vedette.server.site import Site
-from vedette.versioning import repos, retention, squash, usage
+from vedette.versioning import quota, repos, retention, squash, usage
 from vedette.versioning.check import Check
 from vedette.versioning.refs import resolve
 from vedette.versioning.transaction import Transaction
@@ -55,6 +56,16 @@ async def put_retain(site: Site, call: Call) -> Rule:
         repo = repos.get(tx.rows, call.params["repo"]).id
         retention.set_rule(tx, repo, rule)
         return retention.rule_of(tx.rows, repo)
+
+    return await site.write(work)
+
+
+async def limit_repo(site: Site, call: Call) -> RepoInfo:
+    """Say how many bytes a repo may have."""
+
+    def work(tx: Transaction) -> RepoInfo:
+        quota.limit(tx, call.params["repo"], call.body.max_bytes)
+        return repos.inspect(tx.rows, call.params["repo"])
 
     return await site.write(work)
 

@@ -10,7 +10,7 @@ from vedette.scheduling import pipelines, rerun
 from vedette.scheduling.intents import BranchMoved, PipelineMoved, RepoDeleted, intend
 from vedette.server.call import Call
 from vedette.server.site import Site
-from vedette.versioning import branches, commits, repos
+from vedette.versioning import branches, commits, quota, repos
 from vedette.versioning.transaction import Transaction
 
 
@@ -20,6 +20,7 @@ async def create_repo(site: Site, call: Call) -> RepoInfo:
 
     def work(tx: Transaction) -> RepoInfo:
         repos.create(tx, new.name, description=new.description)
+        quota.limit(tx, new.name, new.max_bytes)
         return repos.inspect(tx.rows, new.name)
 
     return await site.write(work)

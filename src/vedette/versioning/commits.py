@@ -10,7 +10,7 @@ from vedette.model.errors import Conflict, Invalid, InvalidPath, NotFound, PathC
 from vedette.model.files import Write
 from vedette.model.ids import CommitId, ObjectId
 from vedette.model.paths import check_name, clean
-from vedette.versioning import contents, staged
+from vedette.versioning import contents, quota, staged
 from vedette.versioning.contents import Prepared
 from vedette.versioning.edits import Edit, Tip
 from vedette.versioning.refs import (
@@ -27,27 +27,10 @@ from vedette.versioning.refs import (
 from vedette.versioning.transaction import Finished, Transaction
 
 __all__ = [
-    "Changes",
-    "CommitRow",
-    "Committed",
-    "Finished",
-    "apply",
-    "by_num",
-    "change",
-    "commit_files",
-    "conclude",
-    "edit",
-    "fail",
-    "finish",
-    "info",
-    "listing",
-    "resolve",
-    "seal",
-    "since",
-    "start",
-    "tip",
-    "with_id",
-]
+    "Changes", "CommitRow", "Committed", "Finished", "apply", "by_num", "change",
+    "commit_files", "conclude", "edit", "fail", "finish", "info", "listing", "resolve",
+    "seal", "since", "start", "tip", "with_id",
+]  # fmt: skip
 
 
 APPEND_LIMIT = 1 << 30
@@ -136,7 +119,11 @@ def edit(tx: Transaction, repo: str | int, branch: str) -> Edit:
 
 
 def seal(tx: Transaction, made: Edit, commit: CommitRow) -> Finished:
-    """Make an edit the content of an open commit, and that the head of its branch."""
+    """Make an edit the content of an open commit, and that the head of its branch.
+
+    Raises OverQuota for more than the repo may have, Conflict when the commit is not open.
+    """
+    quota.charge(tx, made)
     changed = tx.rows.run(
         "commit_finish",
         num=commit.num,
@@ -161,7 +148,8 @@ def conclude(
     origin: Origin = "user",
     description: str = "",
 ) -> Finished:
-    """Make an edit a new commit of a branch, finished at once."""
+    """Make an edit a new commit of a branch, finished at once. Raises OverQuota."""
+    quota.charge(tx, made)
     num = tx.rows.insert(
         "commit_make",
         id=commit_id,

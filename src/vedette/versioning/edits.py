@@ -53,7 +53,8 @@ class Tip(Struct, frozen=True):
 class Edit:
     """The files of a branch, being changed. `files` and `size` count the whole tree as it is now.
 
-    `line` and `seq` are the place of the commit to be; `closed` counts rows moved to the past.
+    `line` and `seq` are the place of the commit to be; `closed` counts rows moved to the past,
+    `written` the bytes of the files that it writes.
     """
 
     def __init__(self, tx: Transaction, tip: Tip) -> None:
@@ -61,6 +62,7 @@ class Edit:
         self._now = tx.now
         self.tip = tip
         self.files, self.size = tip.files or 0, tip.size or 0
+        self.written = 0
         self._directories: set[str] = set()
         if tip.head_line is None or tip.head_seq is None:
             self._begin(None, None, ())
@@ -203,6 +205,7 @@ class Edit:
             self.closed += 1
         elif own is not None and own[1] is not None:
             # Written and replaced within one commit: no commit will ever show it.
+            self.written -= own[2] or 0
             self._rows.run("garbage_add", object=own[1], since=self._now)
 
     def _set(
@@ -210,6 +213,7 @@ class Edit:
     ) -> None:
         self._close(path, own)
         if name is not None:
+            self.written += size or 0
             self._directories.discard(path)
         self._rows.run(
             "live_add" if own is None else "live_set",

@@ -67,7 +67,7 @@ def by_id(rows: Rows, repo: int) -> RepoRow:
 
 
 def _info(row: Row, branches: tuple[str, ...]) -> RepoInfo:
-    _, name, description, kind, created, size, files = row
+    _, name, description, kind, created, size, files, most = row
     return RepoInfo(
         name=name,
         created=moment(created),
@@ -76,6 +76,7 @@ def _info(row: Row, branches: tuple[str, ...]) -> RepoInfo:
         size=size,
         files=files,
         branches=branches,
+        max_bytes=most,
     )
 
 
@@ -110,6 +111,7 @@ def delete(tx: Transaction, name: str) -> None:
     tx.suspect(tx.rows.all("repo_drop_staged", repo=repo))
     while tx.rows.run("repo_drop_commits", repo=repo, limit=_PAGE):
         pass
+    tx.rows.run("quota_drop", repo=repo)
     tx.rows.run("repo_drop_lines", repo=repo)
     tx.rows.run("repo_drop_branches", repo=repo)
     tx.rows.run("repo_drop", repo=repo)

@@ -136,6 +136,8 @@ def _bury(
     page: list[tuple[str, int, bytes]],
     tombstone: int,
 ) -> None:
+    if page:
+        tx.rows.run("quota_freed", repo=repo)
     for path, seq, _ in page:
         tx.rows.run(f"bury_{kind}", line=line, path=path, seq=seq, gone=tombstone)
         if kind == "live":
@@ -183,6 +185,7 @@ def bury_again(tx: Transaction, line: int, path: str, name: ObjectId) -> None:
     found = tx.rows.one("object_tombstone", id=name)
     if found is not None:
         tx.rows.run("bury_again", line=line, path=path, object=name, gone=found[2])
+        tx.rows.run("quota_freed_line", line=line)
 
 
 def any_tombstones(rows: Rows) -> bool:

@@ -91,4 +91,5 @@ def drop_dead(tx: Transaction) -> bool:
         tx.suspect(live)
     if not past and not live:
         rows.run("squash_done", id=number)
+        rows.run("quota_freed_line", line=line)
     return True

@@ -16,15 +16,15 @@ SELECT name FROM repo ORDER BY name;
 
 -- name: repo_list
 -- description: All repos with size and number of files of the head of master.
-SELECT r.id, r.name, r.description, r.kind, r.created, coalesce(h.size, 0), coalesce(h.files, 0)
-FROM repo r LEFT JOIN branch b ON b.repo = r.id AND b.name = 'master'
-LEFT JOIN cmt h ON h.num = b.head ORDER BY r.name;
+SELECT r.id, r.name, r.description, r.kind, r.created, coalesce(h.size, 0), coalesce(h.files, 0),
+  q.bytes FROM repo r LEFT JOIN branch b ON b.repo = r.id AND b.name = 'master'
+LEFT JOIN cmt h ON h.num = b.head LEFT JOIN quota q ON q.repo = r.id ORDER BY r.name;
 
 -- name: repo_one
 -- description: One repo with size and number of files of the head of master.
-SELECT r.id, r.name, r.description, r.kind, r.created, coalesce(h.size, 0), coalesce(h.files, 0)
-FROM repo r LEFT JOIN branch b ON b.repo = r.id AND b.name = 'master'
-LEFT JOIN cmt h ON h.num = b.head WHERE r.name = :name;
+SELECT r.id, r.name, r.description, r.kind, r.created, coalesce(h.size, 0), coalesce(h.files, 0),
+  q.bytes FROM repo r LEFT JOIN branch b ON b.repo = r.id AND b.name = 'master'
+LEFT JOIN cmt h ON h.num = b.head LEFT JOIN quota q ON q.repo = r.id WHERE r.name = :name;
 
 -- name: repo_branches
 -- description: Names of the branches of every repo.
