@@ -21,3 +21,10 @@ def note(datum: Datum) -> None:
     for given in datum.inputs.values():
         for file in given.files:
             datum.write(f"{file.path}.txt", b"%d\n" % file.size)
+
+
+def copy(datum: Datum) -> None:
+    """Write each input file's bytes under its own path."""
+    for given in datum.inputs.values():
+        for file in given.files:
+            datum.write(file.path, file.read())

@@ -1,0 +1,240 @@
+"""N tiny tasks, each the copy of a small file: a first run, a run with nothing changed, a run with
+one file added; beside make, DVC, Snakemake, Luigi, Dagster and redun doing the same in this run.
+
+What is compared: a peer's time is that of its command, from its start to its end; it looks for what
+has changed by itself. Ours is from the first byte until all outputs are committed: at first and
+with nothing changed *all* files are read from the disk and put again, with one added that file is
+put. `client` is one open client in a process that runs already, `CLI` is `vedette put-file` and
+then `vedette flush-commit`, each a process of its own. The server runs, as it does in practice.
+
+Peers come from the package index, each into an environment of its own (see environments.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from argparse import Namespace
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+from environments import clean_environment, installed, present
+from measure import COMMAND_IMAGE, IMAGE, ROOT, Report, Server, arguments, scratch, server
+from projects import PROJECTS, Project
+from vedette.cli.put import header
+from vedette.client import Client
+from vedette.client.http import HttpTransport
+
+VEDETTE = str(Path(sys.executable).with_name("vedette"))
+RUNS = ("first run", "nothing changed", "one file added")
+STAGES = {
+    "command": (COMMAND_IMAGE, ["sh", "-c", "cp /pfs/in/* /pfs/out/"]),
+    "python": (IMAGE, ["python", "-m", "vedette.stage", "vedette.testing.stages:copy"]),
+}
+BY_CLIENT = 10_000
+"""Below so many tasks the open client is compared, from there on the command line."""
+SIZE = 100
+PIECE = 1 << 20
+Times = tuple[float, ...]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--tasks", type=int, nargs="+", default=[1000, 10_000], help="how many")
+    parser.add_argument(
+        "--only", nargs="*", default=[project.name for project in PROJECTS], help="these peers"
+    )
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds for a peer's run")
+    parser.add_argument(
+        "--peers", type=Path, default=ROOT / ".bench" / "peers", help="where peers are installed"
+    )
+    options = parser.parse_args()
+    report = Report("peers", options.json)
+    for count in options.tasks:
+        report.say(f"{count:,} tasks")
+        with scratch(options.scratch) as folder:
+            mine = ours(report, folder, count)
+            for project in PROJECTS:
+                if project.name in options.only and count <= project.most:
+                    beside(report, folder, count, project, mine, options)
+    report.end()
+
+
+def ours(report: Report, folder: Path, count: int) -> dict[str, Times]:
+    """Seconds of the three runs, for each sort of stage and each way to ask."""
+    found: dict[str, Times] = {}
+    ways = {"client": by_client, "CLI": by_command}
+    for stage in STAGES:
+        for way, act in ways.items():
+            files = folder / f"{stage}-{way}" / "in"
+            make_files(files, count)
+            with server(folder / f"{stage}-{way}" / "data") as serving:
+                create(serving, stage)
+                found[f"{stage}, {way}"] = act(serving, files)
+    for name, times in found.items():
+        for run, seconds in zip(RUNS, times, strict=True):
+            report.add(f"{count}: vedette, {name}: {run}", seconds, "s")
+    return found
+
+
+def beside(
+    report: Report, folder: Path, count: int, project: Project, mine: dict[str, Times],
+    options: Namespace,
+) -> None:  # fmt: skip
+    """A peer's three runs, and how far ahead of them ours are."""
+    programs = None
+    if project.system:
+        if not present(project.name, report):
+            return
+    elif (programs := installed(project.name, options.peers, report)) is None:
+        return
+    try:
+        times = peer(folder / project.name, count, project, programs, options.limit)
+    except (subprocess.SubprocessError, OSError) as error:
+        said = str(getattr(error, "stderr", "") or error).strip().splitlines()
+        report.say(f"  {project.name} is left out: {said[-1] if said else error}")
+        return
+    way = f"{project.like}, {'client' if count < BY_CLIENT else 'CLI'}"
+    for run, theirs, own in zip(RUNS, times, mine[way], strict=True):
+        report.add(f"{count}: {project.name}: {run}", theirs, "s", project.note)
+        name = f"{count}: {project.name} / vedette ({way}): {run}"
+        if run == RUNS[0]:
+            report.add(name, theirs / own, "")
+        else:
+            report.goal(name, theirs / own, "", least=1)
+
+
+def make_files(folder: Path, count: int) -> None:
+    """Small files of different bytes."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        (folder / f"{number:07}").write_bytes(os.urandom(SIZE))
+
+
+def one_more(folder: Path) -> Path:
+    """One file that was not there."""
+    file = folder / "9999999"
+    file.write_bytes(os.urandom(SIZE))
+    return file
+
+
+def peer(
+    folder: Path, count: int, project: Project, programs: Path | None, limit: float
+) -> Times:  # fmt: skip
+    """Seconds of a peer's three runs, of which the outputs are counted."""
+    make_files(folder / "in", count)
+    (folder / "out").mkdir()
+    for name, text in project.files.items():
+        (folder / name).write_text(text)
+    environment = clean_environment(folder, programs)
+
+    def run(words: Sequence[str]) -> float:
+        begin = time.perf_counter()
+        subprocess.run(
+            words, cwd=folder, env=environment, check=True, timeout=limit, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        return time.perf_counter() - begin
+
+    if project.setup:
+        run(project.setup)
+    times = []
+    for wanted in (count, count, count + 1):
+        if wanted > count:
+            one_more(folder / "in")
+        times.append(run(project.command))
+        there = sum(1 for _ in (folder / "out").iterdir())
+        if there != wanted:
+            raise SystemExit(f"{project.name}: {there} of {wanted} outputs are there")
+    return tuple(times)
+
+
+def create(serving: Server, stage: str) -> None:
+    """The input, and the pipeline that copies."""
+    image, command = STAGES[stage]
+    serving.send("POST", "/v1/repos", {"name": "in"})
+    spec = {
+        "pipeline": {"name": "copy"},
+        "transform": {"image": image, "cmd": command},
+        "input": {"pfs": {"repo": "in", "glob": "/*"}},
+    }
+    serving.send("POST", "/v1/pipelines", spec)
+
+
+def check(serving: Server, processed: int, skipped: int) -> None:
+    """Whether the newest job did what it should have."""
+    (job,) = serving.get("/v1/jobs?pipeline=copy&limit=1")
+    if (job["state"], job["processed"], job["skipped"]) != ("SUCCESS", processed, skipped):
+        raise SystemExit(f"{processed} should have run, {skipped} been skipped: {job}")
+
+
+def three(serving: Server, files: Path, act: Callable[[Path], None]) -> Times:
+    """Seconds of our three runs; `act` puts a folder or a file and waits for what it causes."""
+    count = sum(1 for _ in files.iterdir())
+    times = []
+    for what, processed, skipped in (
+        (files, count, 0), (files, 0, count), (one_more, 1, count)
+    ):  # fmt: skip
+        path = what if isinstance(what, Path) else what(files)
+        begin = time.perf_counter()
+        act(path)
+        times.append(time.perf_counter() - begin)
+        check(serving, processed, skipped)
+    return tuple(times)
+
+
+def by_client(serving: Server, files: Path) -> Times:
+    """Through one open client of the Python library."""
+    with asyncio.Runner() as runner:
+        client = Client(HttpTransport(serving.address, token=""))
+
+        async def act(path: Path) -> None:
+            if path.is_dir():
+                made = await client.put_tar("in", "master", packed(path))
+            else:
+                made = await client.put_file("in", "master", f"/{path.name}", path.read_bytes())
+            await client.flush_commit(str(made.id), timeout=900)
+
+        runner.run(client.version())
+        try:
+            return three(serving, files, lambda path: runner.run(act(path)))
+        finally:
+            runner.run(client.transport.close())
+
+
+async def packed(folder: Path) -> AsyncIterator[bytes]:
+    """All files of a folder, read now, as a tar in pieces."""
+    held: list[bytes] = []
+    for file in folder.iterdir():
+        content = file.read_bytes()
+        held += (header(file.name, len(content)), content, bytes(-len(content) % tarfile.BLOCKSIZE))
+        if len(held) * tarfile.BLOCKSIZE > PIECE:
+            yield b"".join(held)
+            held = []
+    yield b"".join(held) + bytes(2 * tarfile.BLOCKSIZE)
+
+
+def by_command(serving: Server, files: Path) -> Times:
+    """By the command line: two programs for each run."""
+    environment = {**os.environ, "VEDETTE_ADDRESS": serving.address}
+
+    def act(path: Path) -> None:
+        where = ["/", "-r"] if path.is_dir() else [f"/{path.name}"]
+        for words in (
+            ["put-file", "in", "master", *where, "-f", str(path)],
+            ["flush-commit", "in@master", "--timeout", "900"],
+        ):
+            subprocess.run(
+                [VEDETTE, *words], env=environment, check=True, stdout=subprocess.DEVNULL
+            )
+
+    return three(serving, files, act)
+
+
+if __name__ == "__main__":
+    main()
