@@ -1,11 +1,14 @@
 """N tiny tasks, each the copy of a small file: a first run, a run with nothing changed, a run with
 one file added; beside make, DVC, Snakemake, Luigi, Dagster and redun doing the same in this run.
 
-What is compared: a peer's time is that of its command, from its start to its end; it looks for what
-has changed by itself. Ours is from the first byte until all outputs are committed: at first and
-with nothing changed *all* files are read from the disk and put again, with one added that file is
-put. `client` is one open client in a process that runs already, `CLI` is `vedette put-file` and
+What is compared: a peer's time is that of its command, from its start to its end; it looks at all
+files to find what has changed. Ours is from the first byte until all outputs are committed: all
+files are put at first; where nothing has changed one of them is put again with the bytes it has,
+which makes a commit and a job that skips N; the file that is added is put. `all put again` is what
+a user pays who does not know what has changed: N files are read from disk, sent and found to be
+there. `client` is one open client in a process that runs already, `CLI` is `vedette put-file` and
 then `vedette flush-commit`, each a process of its own. The server runs, as it does in practice.
+But for the first run, a time is the middle one of five.
 
 Peers come from the package index, each into an environment of its own (see environments.py).
 """
@@ -23,14 +26,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from environments import clean_environment, installed, present
-from measure import COMMAND_IMAGE, IMAGE, ROOT, Report, Server, arguments, scratch, server
+from measure import COMMAND_IMAGE, IMAGE, ROOT, Report, Server, arguments, median, scratch, server
 from projects import PROJECTS, Project
 from vedette.cli.put import header
 from vedette.client import Client
 from vedette.client.http import HttpTransport
 
 VEDETTE = str(Path(sys.executable).with_name("vedette"))
-RUNS = ("first run", "nothing changed", "one file added")
+FIRST, SAME, ADDED, AGAIN = "first run", "nothing changed", "one file added", "all put again"
+REPEATS = 5
 STAGES = {
     "command": (COMMAND_IMAGE, ["sh", "-c", "cp /pfs/in/* /pfs/out/"]),
     "python": (IMAGE, ["python", "-m", "vedette.stage", "vedette.testing.stages:copy"]),
@@ -39,7 +43,7 @@ BY_CLIENT = 10_000
 """Below so many tasks the open client is compared, from there on the command line."""
 SIZE = 100
 PIECE = 1 << 20
-Times = tuple[float, ...]
+Times = dict[str, float]
 
 
 def main() -> None:
@@ -66,7 +70,7 @@ def main() -> None:
 
 
 def ours(report: Report, folder: Path, count: int) -> dict[str, Times]:
-    """Seconds of the three runs, for each sort of stage and each way to ask."""
+    """Seconds of the runs, for each sort of stage and each way to ask."""
     found: dict[str, Times] = {}
     ways = {"client": by_client, "CLI": by_command}
     for stage in STAGES:
@@ -77,7 +81,7 @@ def ours(report: Report, folder: Path, count: int) -> dict[str, Times]:
                 create(serving, stage)
                 found[f"{stage}, {way}"] = act(serving, files)
     for name, times in found.items():
-        for run, seconds in zip(RUNS, times, strict=True):
+        for run, seconds in times.items():
             report.add(f"{count}: vedette, {name}: {run}", seconds, "s")
     return found
 
@@ -100,13 +104,14 @@ def beside(
         report.say(f"  {project.name} is left out: {said[-1] if said else error}")
         return
     way = f"{project.like}, {'client' if count < BY_CLIENT else 'CLI'}"
-    for run, theirs, own in zip(RUNS, times, mine[way], strict=True):
+    for run, theirs in times.items():
         report.add(f"{count}: {project.name}: {run}", theirs, "s", project.note)
+    for run, own in mine[way].items():
         name = f"{count}: {project.name} / vedette ({way}): {run}"
-        if run == RUNS[0]:
-            report.add(name, theirs / own, "")
+        if run in (SAME, ADDED):
+            report.goal(name, times[run] / own, "", least=1)
         else:
-            report.goal(name, theirs / own, "", least=1)
+            report.add(name, times[SAME if run == AGAIN else run] / own, "")
 
 
 def make_files(folder: Path, count: int) -> None:
@@ -116,9 +121,9 @@ def make_files(folder: Path, count: int) -> None:
         (folder / f"{number:07}").write_bytes(os.urandom(SIZE))
 
 
-def one_more(folder: Path) -> Path:
+def one_more(folder: Path, number: int) -> Path:
     """One file that was not there."""
-    file = folder / "9999999"
+    file = folder / f"x{number}"
     file.write_bytes(os.urandom(SIZE))
     return file
 
@@ -143,15 +148,21 @@ def peer(
 
     if project.setup:
         run(project.setup)
-    times = []
-    for wanted in (count, count, count + 1):
-        if wanted > count:
-            one_more(folder / "in")
-        times.append(run(project.command))
-        there = sum(1 for _ in (folder / "out").iterdir())
-        if there != wanted:
-            raise SystemExit(f"{project.name}: {there} of {wanted} outputs are there")
-    return tuple(times)
+
+    def there(wanted: int) -> None:
+        found = sum(1 for _ in (folder / "out").iterdir())
+        if found != wanted:
+            raise SystemExit(f"{project.name}: {found} of {wanted} outputs are there")
+
+    first = run(project.command)
+    there(count)
+    same = [run(project.command) for _ in range(REPEATS)]
+    added = []
+    for number in range(REPEATS):
+        one_more(folder / "in", number)
+        added.append(run(project.command))
+        there(count + number + 1)
+    return {FIRST: first, SAME: median(same), ADDED: median(added)}
 
 
 def create(serving: Server, stage: str) -> None:
@@ -173,19 +184,23 @@ def check(serving: Server, processed: int, skipped: int) -> None:
         raise SystemExit(f"{processed} should have run, {skipped} been skipped: {job}")
 
 
-def three(serving: Server, files: Path, act: Callable[[Path], None]) -> Times:
-    """Seconds of our three runs; `act` puts a folder or a file and waits for what it causes."""
+def measured(serving: Server, files: Path, act: Callable[[Path], None]) -> Times:
+    """Seconds of our runs; `act` puts a folder or a file and waits for what that causes."""
     count = sum(1 for _ in files.iterdir())
-    times = []
-    for what, processed, skipped in (
-        (files, count, 0), (files, 0, count), (one_more, 1, count)
-    ):  # fmt: skip
-        path = what if isinstance(what, Path) else what(files)
+
+    def run(path: Path, processed: int, skipped: int) -> float:
         begin = time.perf_counter()
         act(path)
-        times.append(time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
         check(serving, processed, skipped)
-    return tuple(times)
+        return seconds
+
+    first = run(files, count, 0)
+    old = files / f"{count // 2:07}"
+    same = [run(old, 0, count) for _ in range(REPEATS)]
+    again = [run(files, 0, count) for _ in range(REPEATS)]
+    added = [run(one_more(files, number), 1, count + number) for number in range(REPEATS)]
+    return {FIRST: first, SAME: median(same), ADDED: median(added), AGAIN: median(again)}
 
 
 def by_client(serving: Server, files: Path) -> Times:
@@ -202,7 +217,7 @@ def by_client(serving: Server, files: Path) -> Times:
 
         runner.run(client.version())
         try:
-            return three(serving, files, lambda path: runner.run(act(path)))
+            return measured(serving, files, lambda path: runner.run(act(path)))
         finally:
             runner.run(client.transport.close())
 
@@ -233,7 +248,7 @@ def by_command(serving: Server, files: Path) -> Times:
                 [VEDETTE, *words], env=environment, check=True, stdout=subprocess.DEVNULL
             )
 
-    return three(serving, files, act)
+    return measured(serving, files, act)
 
 
 if __name__ == "__main__":

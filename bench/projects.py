@@ -116,8 +116,12 @@ def main():
 
 PROJECTS = (
     Project(
-        "make", ("make", "-s", "-r", "-R", "-j2"), {"Makefile": MAKEFILE},
-        like="command", most=1_000_000, system=True, note="make -j2, times of files",
+        "make", ("make", "-s", "-j2"), {"Makefile": MAKEFILE},
+        like="command", most=1_000_000, system=True, note="times of files",
+    ),
+    Project(
+        "make -rR", ("make", "-s", "-r", "-R", "-j2"), {"Makefile": MAKEFILE},
+        like="command", most=1_000_000, system=True, note="the same without its built-in rules",
     ),
     Project(
         "dvc", ("dvc", "repro", "-q"), {"dvc.yaml": DVC},
