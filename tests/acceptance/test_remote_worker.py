@@ -129,15 +129,30 @@ def ended(server: Server, pipeline: str) -> str:
 
 
 def test_a_host_may_know_images_that_the_server_does_not(tmp_path: Path) -> None:
-    """C3: the pipeline is CRASHING until a host comes that can run it."""
-    (tmp_path / "runtimes.toml").write_text('["special"]\nruntime = "process"\n')
+    """C3: the pipeline is CRASHING while there is no host that can run it, and RUNNING as soon as
+    one begins, before it has done anything."""
+    (tmp_path / "gate").mkdir()
+    (tmp_path / "runtimes.toml").write_text(
+        f'["special"]\nruntime = "process"\nmount = {{"/gate" = "{tmp_path / "gate"}"}}\n'
+    )
+    script = "while ! test -e /gate/open; do sleep 0.05; done; cp /pfs/images/* /pfs/out"
+    none = "no host that serves image 'special:1' is connected: start `vedette worker` on one"
     with serving(tmp_path / "data") as server:
         server("create-repo", "images")
-        shell(server, "copy", "cp /pfs/images/* /pfs/out", transform={"image": "special:1"})
+        shell(server, "copy", script, transform={"image": "special:1"})
         server.put("images", "/a", b"hello")
-        assert "not known on this host" in server.pipeline("copy", "CRASHING")["reason"]
+        reason = server.pipeline("copy", "CRASHING")["reason"]
+        assert none in reason
+        assert "not known on this host" in reason
         words = ["--server", server.address, "--runtimes", str(tmp_path / "runtimes.toml")]
+        with working(tmp_path / "w.log", *words) as worker:
+            assert server.pipeline("copy", "RUNNING")["reason"] == ""
+            worker.kill()
+            # After the lease has lapsed its datum waits for another host, which is said.
+            assert none in server.pipeline("copy", "CRASHING")["reason"]
         with working(tmp_path / "w.log", *words):
+            server.pipeline("copy", "RUNNING")
+            (tmp_path / "gate" / "open").touch()
             server.idle()
             assert server.content("copy", "/a") == b"hello"
             assert server.get("/v1/pipelines/copy")["state"] in ("RUNNING", "STANDBY")

@@ -16,11 +16,12 @@ from tests.object_servers import KEY, SECRET, ObjectServer
 from tests.rig import Rig, pfs, rig
 
 from vedette.model import egress
-from vedette.model.errors import Invalid, InvalidSpec
+from vedette.model.errors import Conflict, Invalid, InvalidSpec
 from vedette.model.pipeline import Egress
 from vedette.model.spec import parse_spec
 from vedette.objects.bucket import Bucket
-from vedette.objects.outside import OutsideFolder
+from vedette.objects.outside import Fill, OutsideFolder
+from vedette.scheduling import jobs
 from vedette.scheduling.egress import TRIES, Carriers
 from vedette.worker.pieces import PIECE
 
@@ -102,6 +103,79 @@ def test_what_cannot_be_copied_fails_the_job_and_later_comes_with_the_next(
         )
     finally:
         carriers.stop()
+
+
+def test_u5_stopping_a_job_ends_its_copying_and_its_output_stays(
+    engine: Rig, tmp_path: Path
+) -> None:
+    """U5: the job is KILLED, its output commit is what the next builds on and copies with its own;
+    what waited behind it goes on at once."""
+    out = tmp_path / "out"
+    out.write_bytes(b"a file where a folder should be")
+    waits, goes = threading.Event(), threading.Event()
+
+    def pause(_: float) -> None:
+        waits.set()
+        assert goes.wait(60)
+
+    carriers = Carriers(engine.loop, [str(tmp_path)], engine.folder / "egress", pause=pause)
+    carriers.start()
+    try:
+        engine.repo("images")
+        engine.pipeline("p", pfs("images", "/*"), egress={"URL": f"file://{out}"})
+        engine.put("images", {"/a": b"1"})
+        assert waits.wait(60)
+        (job,) = engine.jobs("p")
+        assert job.state == "EGRESSING"
+        engine.loop.submit(lambda tx: jobs.stop(tx, job.id)).result()
+        (job,) = engine.jobs("p")
+        assert (job.state, job.finished is not None) == ("KILLED", True)
+        assert job.reason.endswith("while its output was copied; its output commit stays")
+        assert list(engine.tree("p")) == ["/a"]
+        with pytest.raises(Conflict, match="has ended already"):
+            engine.loop.submit(lambda tx: jobs.stop(tx, job.id)).result()
+        out.unlink()
+        goes.set()
+        engine.put("images", {"/b": b"2"})
+        engine.settle()
+        assert sorted(tree(out)) == ["a", "b"]
+        newest, old = engine.jobs("p")
+        assert (newest.state, newest.processed, newest.skipped) == ("SUCCESS", 1, 1)
+        assert old == job
+    finally:
+        goes.set()
+        carriers.stop()
+
+
+def test_u5_a_job_that_is_stopped_copies_no_further_file(
+    engine: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """U5: it ends after the file under way, and leaves the rest to the next job."""
+    first, goes = threading.Event(), threading.Event()
+    put = OutsideFolder.put
+
+    def slow(self: OutsideFolder, path: str, fill: Fill) -> None:
+        put(self, path, fill)
+        if path == "/a":
+            first.set()
+            assert goes.wait(60)
+
+    monkeypatch.setattr(OutsideFolder, "put", slow)
+    out = tmp_path / "out"
+    carriers = carried(engine, str(tmp_path))
+    try:
+        engine.repo("images")
+        engine.pipeline("p", pfs("images", "/*"), egress={"URL": f"file://{out}"})
+        engine.put("images", {"/a": b"1", "/b": b"2"})
+        assert first.wait(60)
+        engine.loop.submit(lambda tx: jobs.stop(tx, engine.jobs("p")[0].id)).result()
+        goes.set()
+        engine.settle()
+    finally:
+        goes.set()
+        carriers.stop()
+    assert sorted(tree(out)) == ["a"]
+    assert engine.jobs("p")[0].state == "KILLED"
 
 
 def test_c1_copying_goes_on_where_the_server_ended(engine: Rig, tmp_path: Path) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import assert_never
 
 from vedette.model.events import Event
-from vedette.scheduling import clocks, expansion, finishing, lookup, planning, readiness, recovery
+from vedette.scheduling import (
+    clocks,
+    expansion,
+    finishing,
+    hosts,
+    lookup,
+    planning,
+    readiness,
+    recovery,
+)
 from vedette.scheduling.intents import (
     BranchMoved,
     CommitsSquashed,
@@ -101,9 +110,8 @@ def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
     if stopped:
         pass
     elif pipeline.elsewhere:
-        round.rows.run(
-            "set_pipeline_state", id=pipeline.id, state="CRASHING", reason=pipeline.reason
-        )
+        pipeline.state = ""
+        hosts.look(round, pipeline, new=True)
     else:
         if pipeline.state == "CRASHING":
             pipeline.state, pipeline.reason = "", ""
@@ -135,7 +143,7 @@ def _resume(round: Round, name: str) -> None:
     """Go on with what is unfinished; one job more if the newest inputs are not in it (U3)."""
     memory, pipeline = round.memory, round.memory.pipelines[name]
     if pipeline.elsewhere:
-        round.set_state(pipeline, "CRASHING", pipeline.problem)
+        hosts.look(round, pipeline, new=True)
     else:
         round.set_state(pipeline, "RUNNING")
     readiness.push_all(memory, pipeline)
@@ -211,3 +219,9 @@ def _stopped(round: Round, num: int) -> None:
         for job in list(pipeline.jobs):
             if job.num == num:
                 finishing.give_up(round, job, "KILLED", "stopped by stop-job", now=True)
+    egressing = round.rows.one("egressing_job", num=num)
+    if egressing is not None:  # its output is finished: only the copying ends
+        identity, name = egressing
+        reason = "stopped by stop-job while its output was copied; its output commit stays"
+        round.rows.run("end_egress", num=num, state="KILLED", reason=reason, finished=round.now)
+        round.events.append(Event(kind="job", pipeline=name, id=identity, state="KILLED"))

@@ -4,6 +4,7 @@ A job whose output commit is finished is EGRESSING until its files are outside: 
 from what the place holds, which is the output of the last job that got there. Threads of their own
 do that, one a pipeline, in the order of the jobs. Names are the same each time, so that copying
 again after a crash changes nothing; files that left the output stay where they were copied to.
+A job that is stopped meanwhile ends after the file under way; the rest goes with the next job.
 """
 
 from __future__ import annotations
@@ -67,9 +68,10 @@ class Carriers:
         self._folder = folder
         self._roots = tuple(roots)
         self._stopping = threading.Event()
-        self._pause = pause or self._stopping.wait
+        self._pause = pause or self._rest
         self._lock = threading.Lock()
         self._busy: dict[int, threading.Thread] = {}
+        self._changed = threading.Event()
         self._forget: Callable[[], None] = lambda: None
 
     def start(self) -> None:
@@ -83,13 +85,17 @@ class Carriers:
         """End after the file under way; the rest is done when a server starts again."""
         self._forget()
         self._stopping.set()
+        self._changed.set()
         with self._lock:
             threads = list(self._busy.values())
         for thread in threads:
             thread.join()
 
     def _heard(self, events: list[Event]) -> None:
-        if any(event.kind == "job" and event.state == "EGRESSING" for event in events):
+        states = {event.state for event in events if event.kind == "job"}
+        if "KILLED" in states:
+            self._changed.set()
+        if "EGRESSING" in states:
             threading.Thread(target=self._look, name="vedette-egress", daemon=True).start()
 
     def _look(self) -> None:
@@ -146,11 +152,23 @@ class Carriers:
             else:
                 self._end(job, "SUCCESS", "")
                 return
-            if number < TRIES:
+            self._changed.clear()
+            if number < TRIES and self._goes_on(job):
                 self._pause(backoff(number, longest=LONGEST_DELAY))
-            if self._stopping.is_set():
+            if not self._goes_on(job):
                 return
         self._end(job, "FAILURE", f"egress failed {TRIES} times, its output commit stays: {reason}")
+
+    def _rest(self, seconds: float) -> None:
+        """Wait between two tries, until some job is stopped or the server stops at most."""
+        self._changed.wait(seconds)
+
+    def _goes_on(self, job: _Job) -> bool:
+        """Whether a job is still to be copied now."""
+        if self._stopping.is_set():
+            return False
+        with self._loop.store.read() as rows:
+            return rows.one("egressing_job", num=job.num) is not None
 
     def _carry(self, job: _Job) -> None:
         url = job.target.url
@@ -159,8 +177,8 @@ class Carriers:
             with tempfile.TemporaryFile("w+", encoding="utf-8") as spool:
                 done = self._list(job, spool)
                 for path, name, size in map(json.loads, spool):
-                    if self._stopping.is_set():
-                        raise Invalid("the server stops")
+                    if not self._goes_on(job):
+                        raise Invalid("it was stopped")
                     fetch = partial(self._loop.source.fetch, bytes.fromhex(name), size)
                     place.put(path, fetch)
                     done += 1
@@ -211,10 +229,10 @@ class Carriers:
                 return
             if state == "SUCCESS":
                 _set(round.rows, job, job.commit, "")
-            round.rows.run(
+            if round.rows.run(
                 "end_egress", num=job.num, state=state, reason=reason, finished=round.now
-            )
-            round.events.append(Event(kind="job", pipeline=job.name, id=job.id, state=state))
+            ):  # it may have been stopped just now
+                round.events.append(Event(kind="job", pipeline=job.name, id=job.id, state=state))
 
         try:
             self._loop.enter(work, durable=True).result()

@@ -59,7 +59,10 @@ def of_commit(rows: Rows, commit_id: str) -> list[JobInfo]:
 
 
 def stop(tx: Transaction, job_id: str) -> None:
-    """End a job: KILLED, nothing committed (ENGINE U5)."""
+    """End a job: KILLED, nothing committed (ENGINE U5).
+
+    The output of one that is EGRESSING is committed already, and stays: only its copying ends.
+    """
     row = _row(tx.rows, job_id)
     if row[5] in TERMINAL:
         raise Conflict(f"job {job_id} has ended already ({row[5]})", job=job_id)

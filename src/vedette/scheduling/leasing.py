@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from vedette.decide.retry import backoff
 from vedette.model.events import Event
 from vedette.model.work import Result, Task
-from vedette.scheduling import effects, expansion, readiness, tasks
+from vedette.scheduling import effects, expansion, hosts, readiness, tasks
 from vedette.scheduling.portions import full
 from vedette.scheduling.rounds import Round, encode
 from vedette.scheduling.running import Datum, Effect, Heap, Memory, Pipeline, Worker
@@ -175,6 +175,9 @@ def register(round: Round, worker: Worker) -> None:
     if known is not None:
         worker.leases = known.leases
     round.memory.workers[worker.name] = worker
+    for pipeline in round.memory.order:
+        if pipeline.elsewhere:
+            hosts.look(round, pipeline)
 
 
 def give_back(round: Round, worker: str, leases: Collection[int]) -> None:

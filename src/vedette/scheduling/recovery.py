@@ -76,7 +76,7 @@ def _since(row: Row | None) -> int:
 
 
 def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
-    """A pipeline from its row. One whose image is unknown is CRASHING, with the way out."""
+    """A pipeline from its row. One whose image is unknown here is for other hosts."""
     spec, _ = read_spec(msgspec.json.decode(row[9]))
     found: list[Leaf] = []
     for index, leaf in enumerate(leaves(spec.input)):
@@ -97,9 +97,9 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
         pipeline.pool = runtimes.pool_of(spec)
     else:
         # A host that knows the image may yet offer to run it: a pool that nobody here serves.
-        pipeline.problem, pipeline.elsewhere = problem, True
-        if pipeline.state != "PAUSED":
-            pipeline.state, pipeline.reason = "CRASHING", problem
+        pipeline.problem, pipeline.elsewhere = _alone(spec, problem), True
+        if pipeline.state not in ("PAUSED", "RUNNING"):
+            pipeline.state, pipeline.reason = "CRASHING", pipeline.problem
         slots = max(1, spec.parallelism or 1)
         pipeline.pool = Pool(key=f"elsewhere:{spec.name}", kind="command", slots=slots)
     if spec.job_timeout is not None:
@@ -113,6 +113,14 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
         pipeline.behind = _behind(pipeline.id, draft)
     pipeline.good = good_of(rows, pipeline.id)
     return pipeline
+
+
+def _alone(spec: PipelineSpec, problem: str) -> str:
+    """Why nobody runs a pipeline that cannot run here."""
+    return (
+        f"no host that serves image {spec.transform.image!r} is connected: start `vedette worker` "
+        f"on one; and here: {problem}"
+    )
 
 
 def _keys(leaf: Pfs | Cron) -> dict[By, str]:

@@ -70,7 +70,8 @@ class Pipeline:
     `good` is the newest job that succeeded, `standing` how many of its datums stand failed (-1:
     not known). `seconds` is a running mean of what a datum takes.
     `retry_at` (microseconds) is when a crashing pipeline is tried again; `probe` the number of the
-    one datum that tries. `elsewhere`: not in the server's own process, but perhaps on another host.
+    one datum that tries. `elsewhere`: not in the server's own process, but perhaps on another host;
+    `alone` (microseconds) is since when it has work and no worker.
     """
 
     id: int
@@ -98,6 +99,7 @@ class Pipeline:
     depth: int = 0
     standing: int = -1
     elsewhere: bool = False
+    alone: int = 0
     clocks: list[Clock] = field(default_factory=list)
     turn: int = 0
 

@@ -9,7 +9,7 @@ import msgspec
 from vedette.decide import cron, trigger
 from vedette.model.inputs import Trigger
 from vedette.model.schedule import parse_schedule
-from vedette.scheduling import clocks, finishing, leasing, planning
+from vedette.scheduling import clocks, finishing, hosts, leasing, planning
 from vedette.scheduling.rounds import Round
 from vedette.versioning.times import maybe, microseconds, moment
 
@@ -20,6 +20,8 @@ def due(round: Round) -> int | None:
     for pipeline in round.memory.order:
         if pipeline.state == "CRASHING" and pipeline.jobs and pipeline.retry_at > round.now:
             times.append(pipeline.retry_at)
+        if pipeline.elsewhere:
+            times.append(hosts.look(round, pipeline))
     watched = [w.seen for w in round.memory.workers.values() if w.leases or w.host]
     if watched:  # those who beat in the meantime are found alive
         times.append(max(round.now + 200_000, min(watched) + int(leasing.LEASE * 1e6) + 1000))

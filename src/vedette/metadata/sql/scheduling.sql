@@ -112,7 +112,7 @@ WHERE j.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE','EGRESSING') ORD
 -- description: the newest job of a pipeline whose output commit is finished, copied outside or not
 SELECT j.num, j.version, j.inputs, j.total, j.cmt FROM job j JOIN cmt c ON c.num = j.cmt
 WHERE j.pipeline = :pipeline AND (j.state = 'SUCCESS'
-  OR (j.state IN ('EGRESSING', 'FAILURE') AND c.state = 'finished'))
+  OR (j.state IN ('EGRESSING', 'FAILURE', 'KILLED') AND c.state = 'finished'))
 ORDER BY j.num DESC LIMIT 1
 
 -- name: last_end
