@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from vedette.client import Client
+from vedette.dashboard import graph
 from vedette.dashboard.live import Live
 from vedette.model.events import Event
+from vedette.model.pipeline import PipelineInfo
 
 ROUND = Event(kind="round")
 
@@ -129,3 +132,13 @@ def test_streams_end_with_the_server_and_begin_anew_with_the_next() -> None:
         await again.aclose()
 
     run(story)
+
+
+def test_a_clock_is_drawn_though_its_spec_names_no_repo() -> None:
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    ticking = PipelineInfo(
+        name="tick", version=1, created=now, state="RUNNING", inputs=("tick_clock",),
+        spec={"input": {"cron": {"name": "clock", "spec": "@daily"}}},
+    )  # fmt: skip
+    (link,) = graph.links_of(ticking)
+    assert (link.source, link.target, link.reference) == ("tick_clock", "tick", False)

@@ -85,6 +85,8 @@ def links_of(pipeline: PipelineInfo) -> tuple[Link, ...]:
         repo = str(leaf.get("repo") or "")
         if repo:
             found[repo] = found.get(repo, True) and leaf.get("reference") is True
+    for repo in pipeline.inputs:  # a clock need not name the repo of its ticks
+        found.setdefault(repo, False)
     return tuple(
         Link(source=repo, target=pipeline.name, reference=reference)
         for repo, reference in found.items()
