@@ -224,7 +224,7 @@ def test_a_token_that_was_revoked_ends_the_host(tmp_path: Path) -> None:
 def test_a_host_goes_on_with_the_server_that_takes_over(tmp_path: Path, postgres: Postgres) -> None:
     """C1: the leader is killed while a datum runs; it was asked through a follower."""
     url = postgres.empty()
-    words = ["--database", url, "--workers", "0"]
+    words = ["--database", url, "--objects", str(tmp_path / "objects"), "--workers", "0"]
     with serving(tmp_path / "s0", *words) as first, serving(tmp_path / "s1", *words) as second:
         first("create-repo", "images")
         shell(first, "upper", SLOW)

@@ -11,6 +11,7 @@ from tests.rig import Rig, pfs, rig
 
 from vedette.metadata.sqlite import SqliteRows
 from vedette.metadata.store import Row
+from vedette.model.files import Write
 from vedette.model.work import Task
 from vedette.scheduling import pipelines
 from vedette.scheduling.intents import BranchMoved, intend
@@ -336,3 +337,25 @@ def test_t4_history_is_replayed_from_an_index_that_knows_the_head_already(engine
     engine.settle()
     assert [engine.tree("q", commit) for commit in engine.heads("q")] == made
     assert len(indexes(engine)) == 2, "both pipelines look up the same keys"
+
+
+def test_d5_what_comes_and_what_goes_make_no_member_of_a_group_together(engine: Rig) -> None:
+    two(engine)
+    crossed = {"cross": [pfs("right", "/(*)", group_by="$1"), pfs("left", "/d/*", name="inner")]}
+    source = {"group": [crossed, pfs("left", "/*/(*)", group_by="$1")]}
+    engine.put("left", {"/a": b"1"})
+    engine.put("right", {"/a": b"1"})
+    engine.pipeline("p", source)
+    engine.settle()
+    engine.loop.submit(
+        lambda tx: commits.commit_files(
+            tx,
+            [
+                Write(repo="left", path="/d/x", data=b"1"),
+                Write(repo="right", path="/a", delete=True),
+            ],
+        )
+    ).result()
+    engine.settle()
+    newest = engine.jobs("p")[0]
+    assert (newest.processed, newest.skipped, newest.total) == (1, 0, 1)

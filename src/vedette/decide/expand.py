@@ -322,6 +322,8 @@ class _Search:
         for child in node.children:
             for found in self.unchanged(child, where):
                 _note(found, before, after)
+        if not before and not after:  # what came meets only what went: no member on either side
+            return
         if before.keys() == after.keys():
             yield on_side(_ordered(after), before=True, after=True)
             return
