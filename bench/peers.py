@@ -93,7 +93,7 @@ def beside(
     """A peer's three runs, and how far ahead of them ours are."""
     programs = None
     if project.system:
-        if not present(project.name, report):
+        if not present(project.command[0], report):
             return
     elif (programs := installed(project.name, options.peers, report)) is None:
         return
@@ -177,22 +177,25 @@ def create(serving: Server, stage: str) -> None:
     serving.send("POST", "/v1/pipelines", spec)
 
 
-def check(serving: Server, processed: int, skipped: int) -> None:
-    """Whether the newest job did what it should have."""
+def check(serving: Server, processed: int, skipped: int, jobs: set[str]) -> None:
+    """Whether there is a new job that did what it should have; it is added to `jobs`."""
     (job,) = serving.get("/v1/jobs?pipeline=copy&limit=1")
-    if (job["state"], job["processed"], job["skipped"]) != ("SUCCESS", processed, skipped):
+    found = job["state"], job["processed"], job["skipped"]
+    if found != ("SUCCESS", processed, skipped) or job["id"] in jobs:
         raise SystemExit(f"{processed} should have run, {skipped} been skipped: {job}")
+    jobs.add(job["id"])
 
 
 def measured(serving: Server, files: Path, act: Callable[[Path], None]) -> Times:
     """Seconds of our runs; `act` puts a folder or a file and waits for what that causes."""
     count = sum(1 for _ in files.iterdir())
+    jobs: set[str] = set()
 
     def run(path: Path, processed: int, skipped: int) -> float:
         begin = time.perf_counter()
         act(path)
         seconds = time.perf_counter() - begin
-        check(serving, processed, skipped)
+        check(serving, processed, skipped, jobs)
         return seconds
 
     first = run(files, count, 0)
