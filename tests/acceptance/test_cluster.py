@@ -20,23 +20,32 @@ RULE = {"from_email": "a@b.c", "to_email": "d@e.f", "threat_classes": [1, 3, 4, 
 FEW = ("blah.jpg", "dev1_1511891155.jpg", "dev2_1511891326.jpg")
 
 Outputs = dict[str, dict[str, str]]
-"""Of each pipeline: paths and what their bytes hash to."""
+"""Of each pipeline: paths, and what their bytes are or hash to."""
 
 
 def begin(server: Server, specs: list[Path]) -> None:
-    """Repos, a model, a rule and pipelines, by the commands of the original's instructions."""
+    """Repos, a model, a rule and pipelines."""
     for repo in ("images", "model", "rules"):
-        server("create-repo", repo)
-    server("put-file", "model", "master", "-c", "-f", BUNDLED)
-    rule = server.data.with_name("rule.json")
-    rule.write_text(json.dumps(RULE))
-    server("put-file", "rules", "master", "-c", "-f", rule)
-    for spec in specs:
-        server("create-pipeline", "-f", spec)
+        answer = server.http.post(f"{server.address}/v1/repos", json={"name": repo})
+        assert answer.status_code < 300, answer.text
+    server.put("model", BUNDLED.name, BUNDLED.read_bytes())
+    server.put("rules", "rule.json", json.dumps(RULE).encode())
+    server("create-pipeline", "-f", "-", stdin=b"".join(spec.read_bytes() for spec in specs))
 
 
 def outputs(server: Server, names: tuple[str, ...]) -> Outputs:
-    return {name: server.files(name) for name in names}
+    """Of each pipeline, but for the id of the rules' commit, which decisions name."""
+    rules = server.get("/v1/repos/rules/commits")[0]["id"]
+
+    def known(name: str, path: str, found: str) -> str:
+        if name not in ("judge", "threat-detect"):
+            return found
+        return server.content(name, path).decode().replace(rules, "RULES")
+
+    return {
+        name: {path: known(name, path, found) for path, found in server.files(name).items()}
+        for name in names
+    }
 
 
 def alone(folder: Path, specs: list[Path], pictures: dict[str, bytes]) -> Outputs:
