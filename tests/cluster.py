@@ -71,7 +71,8 @@ class Cluster:
         self.servers: list[Member] = []
         self.workers: list[Worker] = []
         self.worker_hosts: list[Host] = []
-        self.token = ""
+        self.database = self.rows.empty()
+        self._last: Member | None = None
 
     def serve(self, count: int, database: str, env: Mapping[str, str]) -> None:
         """Start servers that leave the work to other hosts."""
@@ -113,7 +114,7 @@ class Cluster:
         limit = time.monotonic() + PATIENCE
         told = ""
         while time.monotonic() < limit:
-            for member in self.servers:
+            for member in sorted(self.servers, key=lambda each: each is not self._last):
                 where = f"{member.address}/v1/repos/{repo}/branches/master/files/{path}"
                 try:
                     answer = member.http.put(where, content=content)
@@ -121,6 +122,7 @@ class Cluster:
                     told = repr(error)
                     continue
                 if answer.status_code == 200:
+                    self._last = member
                     return
                 told = answer.text
                 assert answer.status_code == 503, told
@@ -142,15 +144,12 @@ class Cluster:
         database = self.database.rpartition("/")[2]
         return int(str(self.rows.execute("SELECT epoch FROM leader", database)[0][0]))
 
-    database = ""
-
 
 @contextmanager
 def hosts(folder: Path) -> Iterator[Cluster]:
     """PostgreSQL and a bucket on hosts of their own, and room for servers and workers."""
     with network() as net, ExitStack() as held:
         made = Cluster(folder, net, held)
-        made.database = made.rows.empty()
         try:
             yield made
         except BaseException:

@@ -51,12 +51,28 @@ def open_objects(
         if kept:
             raise Conflict(f"the objects of this data are in {kept}: say --objects {kept}")
         return LocalObjects(bound_folder(settings, store))
+    with store.read() as rows:
+        shared = not kept and rows.one("setting_get", name=MARK) is not None
+    if shared:
+        raise Conflict(
+            "the objects of this database are in a folder: `vedette migrate-store` moves them to "
+            f"{settings.objects}, or say --objects /FOLDER"
+        )
     if not kept and holds_objects(settings.data):
         raise Conflict(
             f"the objects of this data are in {settings.data}: `vedette migrate-store --data "
             f"{settings.data} --to-objects {settings.objects}` moves them, or leave out --objects"
         )
     return open_bucket(settings, installation(store), new=not kept, store=store, environ=environ)
+
+
+def try_objects(settings: Settings, store: MetadataStore) -> None:
+    """Refuse a server that follows and could not lead. Raises as `open_objects`.
+
+    Before the first leader has bound a bucket to the rows, there is nothing to compare with.
+    """
+    if address_of_objects(store) or not settings.objects.startswith("s3://"):
+        open_objects(settings, store).close()
 
 
 def bound_folder(settings: Settings, store: MetadataStore) -> Path:

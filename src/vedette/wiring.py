@@ -109,8 +109,6 @@ class Installation:
         self.address = serving.address_of(self._socket)
         self._store = backends.open_rows(settings)
         self._held.callback(self._store.close)
-        if settings.database and not settings.objects.startswith("s3://"):
-            backends.bound_folder(settings, self._store)  # one that follows must be able to lead
         self._key = election.session_key(settings, self._store)
 
     async def _begin(self) -> None:
@@ -142,6 +140,8 @@ class Installation:
         self._leadership = election.election(self.settings, address, told)
         await asyncio.to_thread(self._leadership.start)
         await self._take(await self._roles.get())
+        if self._leading is None:
+            await asyncio.to_thread(backends.try_objects, self.settings, self._store)
 
     async def _change(self) -> None:
         """Take each role that the election gives."""
@@ -165,8 +165,8 @@ class Installation:
         if not role.leads:
             self._relay.turn_to(role.address)
         if role.leads and self._leading is None:
-            _log.info("leading", epoch=role.epoch)
             await self._lead(role.epoch)
+            _log.info("leading", epoch=role.epoch)
 
     async def _lead(self, epoch: int | None = None) -> None:
         if epoch is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.hosts import working
 from tests.object_servers import ObjectServer
+from tests.postgres import Postgres
 from tests.program import run, serving
 from tests.proxy import proxied
 
@@ -73,6 +74,30 @@ def test_a_server_with_the_wrong_store_beside_its_rows_does_not_start(
     assert f"say --objects {bucket}" in refused(tmp_path / "far")
     assert "does not hold the objects" in refused(tmp_path / "far", "--objects", f"{bucket}-other")
     assert "another installation" in refused(tmp_path / "third", "--objects", bucket)
+
+
+def test_a_server_that_follows_needs_the_objects_too(
+    tmp_path: Path, bucket: str, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would find out when it has to lead."""
+    url = postgres.empty()
+    second = tmp_path / "second"
+    with serving(tmp_path / "first", "--database", url, "--objects", bucket):
+        there = ["--database", url, "--objects"]
+        assert f"say --objects {bucket}" in refused(second, "--database", url)
+        assert "does not hold the objects" in refused(second, *there, f"{bucket}-other")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of another")
+        assert "AWS_SECRET_ACCESS_KEY" in refused(second, *there, bucket)
+
+
+def test_a_database_whose_objects_are_in_a_folder_is_not_given_a_bucket(
+    tmp_path: Path, bucket: str, postgres: Postgres
+) -> None:
+    url = postgres.empty()
+    with serving(tmp_path / "a", "--database", url, "--objects", str(tmp_path / "shared")):
+        pass
+    said = refused(tmp_path / "b", "--database", url, "--objects", bucket)
+    assert "are in a folder" in said and "migrate-store" in said
 
 
 def test_a_store_that_lies_is_refused_at_the_start(

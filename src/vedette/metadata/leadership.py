@@ -30,6 +30,7 @@ BEAT_SECONDS = 1.0
 _LOCK = "7650, 2"
 _CHANNEL = "vedette_leader"
 _AGAIN_SECONDS = 0.3
+_SILENT_SECONDS = 3.0
 _LOOK_SECONDS = 10.0
 _DECIDED_SECONDS = 30.0
 _LEAP = 1_000_000_000
@@ -99,7 +100,7 @@ class Leadership:
     def _stand(self) -> None:
         while not self._stopping.is_set():
             try:
-                with connect(self._url, "vedette candidate") as connection:
+                with connect(self._url, "vedette candidate", SILENCE_SECONDS) as connection:
                     connection.execute(_SET)
                     with self._guard:
                         self._standing = connection
@@ -161,14 +162,22 @@ class Leadership:
     def _again(self, epoch: int) -> psycopg.Connection | None:
         """The lock anew after its connection broke; None when another server was faster.
 
-        While the database does not answer nobody else can lead either: this one waits.
+        While the database is down nobody else can lead either: this one waits; its host says so
+        at once. When nothing answers from there, it may be this server alone that is cut off: it
+        leads no more, so that who asks it goes elsewhere.
         """
         while not self._stopping.wait(_AGAIN_SECONDS) and not self._resigned.is_set():
-            with suppress(psycopg.OperationalError):
-                connection = connect(self._url, "vedette candidate")
+            begun = time.monotonic()
+            try:
+                connection = connect(self._url, "vedette candidate", SILENCE_SECONDS)
                 if not self._still_ours(connection, epoch):
                     connection.close()
                     return None
+            except psycopg.OperationalError as error:
+                if time.monotonic() - begun > _SILENT_SECONDS or _no_way(error):
+                    _log.warning("cut off from the database", reason=first_line(error))
+                    return None
+            else:
                 _log.info("leading on", epoch=epoch)
                 return connection
         return None
@@ -213,6 +222,10 @@ class Leadership:
             self._role = role
             self._told(role)
             self._decided.set()
+
+
+def _no_way(error: psycopg.OperationalError) -> bool:
+    return "No route to host" in str(error) or "unreachable" in str(error)
 
 
 def _leader(connection: psycopg.Connection) -> Role:

@@ -53,11 +53,14 @@ class _Flag(BoolBinaryLoader):
         return int(super().load(data))
 
 
-def connect(url: str, name: str) -> psycopg.Connection:
+def connect(url: str, name: str, silence_seconds: float = 10.0) -> psycopg.Connection:
     """A connection in autocommit mode whose cursors take `$1` and speak binary.
 
-    `name` is what the server shows of it. Whole numbers are always 64 bits wide, so that a
-    statement is prepared once and not once for each size of its values.
+    `name` is what the server shows of it. When nothing that is sent is acknowledged for
+    `silence_seconds`, the network is gone and the connection broken.
+
+    Whole numbers are always 64 bits wide, so that a statement is prepared once and not once for
+    each size of its values.
     """
     connection = psycopg.connect(
         url,
@@ -67,7 +70,7 @@ def connect(url: str, name: str) -> psycopg.Connection:
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,
-        tcp_user_timeout=10_000,
+        tcp_user_timeout=int(silence_seconds * 1000),
         client_encoding="utf8",
         cursor_factory=Binary,
         prepare_threshold=2,

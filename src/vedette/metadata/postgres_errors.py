@@ -14,6 +14,8 @@ _REFUSED = (
     errors.InvalidCatalogName,
     errors.InsufficientPrivilege,
 )
+# While connecting there are no codes, only words; whether that is for good nobody can tell.
+_REFUSALS = ("authentication failed", "no password supplied", "no pg_hba.conf", "does not exist")
 _DAMAGED = (errors.DataCorrupted, errors.IndexCorrupted)
 _AGAIN = (
     errors.SerializationFailure,
@@ -50,6 +52,8 @@ def meaning(error: psycopg.Error, where: str) -> VedetteError | None:
         return Invalid(f"the {where} refuses us ({said}): check its name, user and password")
     if isinstance(error, _AGAIN):
         return Unavailable(f"the {where} is too busy ({said}): try again")
+    if any(word in said for word in _REFUSALS) and error.sqlstate is None:
+        return Unavailable(f"the {where} refuses us ({said}): check its name, user and password")
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return Unavailable(f"the {where} does not answer ({said}): try again")
     return None
