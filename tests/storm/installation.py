@@ -64,9 +64,8 @@ class Installation:
 
     def calm(self) -> None:
         """Everything runs again, and nothing more is lost."""
-        for pid, timer in list(self._paused.items()):
-            timer.cancel()
-            self._wake(pid)
+        for pid in list(self._paused):
+            self.wake(pid)
         for proxy in self.proxies:
             proxy.lose = 0
         with self.provider.lock:
@@ -108,13 +107,20 @@ class Installation:
         if pid in self._paused:
             return
         _signal(pid, signal.SIGSTOP)
-        timer = threading.Timer(seconds, self._wake, (pid,))
+        timer = threading.Timer(seconds, self.wake, (pid,))
         self._paused[pid] = timer
         timer.start()
 
-    def _wake(self, pid: int) -> None:
-        _signal(pid, signal.SIGCONT)
-        self._paused.pop(pid, None)
+    def wake(self, pid: int) -> None:
+        """Let a process go on that was paused; any other is left alone."""
+        timer = self._paused.pop(pid, None)
+        if timer is not None:
+            timer.cancel()
+            self.woken(pid)
+            _signal(pid, signal.SIGCONT)
+
+    def woken(self, pid: int) -> None:
+        """Called before a process goes on."""
 
     def lose_answers(self) -> None:
         """What clients ask for is done, and they are not told."""

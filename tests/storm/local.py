@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ class Local(Installation):
         """A power cut, without the loss of what was not synced."""
         self.upset("the server was killed")
         (server,) = self.servers
+        self.wake(server.process.pid)
         server.kill()
         self.upset("the server was killed")
         server.again()
@@ -52,7 +52,6 @@ class Local(Installation):
     def calm(self) -> None:
         """As ever, and with room."""
         self._room.free()
-        self.servers[0].process.send_signal(signal.SIGCONT)
         super().calm()
 
 

@@ -13,6 +13,7 @@ from tests.sendgrid import SendGridStub, sendgrid
 from tests.storm.api import Api
 from tests.storm.check import faults
 from tests.storm.clients import Camera, Client, Filer
+from tests.storm.cluster import cluster
 from tests.storm.installation import Installation
 from tests.storm.local import local
 from tests.storm.memory import Memory
@@ -26,7 +27,7 @@ _ROUNDS = 8
 Backend = Callable[
     [Path, Memory, SendGridStub, random.Random], AbstractContextManager[Installation]
 ]
-BACKENDS: dict[str, Backend] = {"local": local}
+BACKENDS: dict[str, Backend] = {"local": local, "cluster": cluster}
 
 
 def storm(backend: str, folder: Path, seed: int, seconds: float) -> list[str]:

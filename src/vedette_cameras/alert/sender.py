@@ -1,7 +1,9 @@
 """Sends what is queued: marked as being sent first, durably, and settled by the provider's answer.
 
 A message that was being sent when the process died is sent again under the same Message-ID. That is
-the one case in which somebody may get it twice: the provider's yes came, its record did not.
+the one case in which somebody may get it twice: the provider's yes came, its record did not. While
+the process lives, what the provider said is kept until it can be recorded: a full disk or a
+database that is away ends this service, and it is started again, but nothing is told twice.
 """
 
 from __future__ import annotations
@@ -49,12 +51,14 @@ class Sender:
         self._settings = settings
         self._clock = clock
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._heard: dict[str, Record] = {}
         self._failure: BaseException | None = None
         self.wake = asyncio.Event()
 
     async def run(self) -> None:
         """Send until cancelled; raises what the ledger raised."""
         try:
+            await self._record_heard()
             while True:
                 self.wake.clear()
                 if self._failure is not None:
@@ -64,11 +68,28 @@ class Sender:
                     async with asyncio.timeout(wait):
                         await self.wake.wait()
         finally:
-            for task in self._busy.values():
-                task.cancel()
-            await asyncio.gather(*self._busy.values(), return_exceptions=True)
-            self._busy.clear()
+            await self._end_busy()
             self._failure = None
+
+    async def _end_busy(self) -> None:
+        """Hear what the provider says to what is under way, as long as it may take to say it."""
+        if tasks := list(self._busy.values()):
+            await asyncio.wait(tasks, timeout=self._settings.retries.timeout)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._busy.clear()
+
+    async def _record_heard(self) -> None:
+        """Record what was heard before the ledger failed, where nobody else has sent since."""
+        settled = []
+        for path, heard in self._heard.items():
+            record = self._ledger.latest(path)
+            if record is not None and (record.state, record.tries) == ("sending", heard.tries):
+                settled.append(structs.replace(heard, replays=record.replays))
+        if settled:
+            await self._ledger.write(settled)
+        self._heard.clear()
 
     async def _start_due(self) -> float:
         """Begin what is due, as far as there is room; returns seconds until something is."""
@@ -111,7 +132,9 @@ class Sender:
             # Durable before anything leaves: after a crash it is known what may be under way.
             await self._ledger.write([record])
             settled = await self._try(record, channel)
+            self._heard[record.path] = settled
             await self._ledger.write([settled])
+            del self._heard[record.path]
         except Exception as error:  # noqa: BLE001  the service ends with it and is started again
             self._failure = error
         finally:
