@@ -170,6 +170,7 @@ def test_what_is_under_way_when_the_service_fails_is_heard_to_its_end(
         arrive(server, "/gate_1511891155.jpg", rules, seed=2)
         until(lambda: bool(failed))
         server.idle()
+        until(lambda: len(stub.log) == len(stub.asked))
         assert sorted(stub.ids().values()) == [1, 1]
 
 
