@@ -13,8 +13,17 @@ from tests.program import Server
 from vedette_cameras.setup import spec
 
 STAGE = ["python", "-m", "vedette.stage"]
-_MARK = 'printf seen | cat "$kept" - > "/pfs/out/$(basename "$kept")"'
-_PAIR = 'cat "$kept" "$marked" | wc -c | tr -d " " > "/pfs/out/$(basename "$kept")"'
+# No pipes: a shell takes no notice of a part that was killed, and would succeed with half of it.
+_MARK = """set -e
+out="/pfs/out/$(basename "$kept")"
+cat "$kept" > "$out"
+printf seen >> "$out"
+"""
+_PAIR = """set -e
+kept_size=$(wc -c < "$kept")
+marked_size=$(wc -c < "$marked")
+echo $((kept_size + marked_size)) > "/pfs/out/$(basename "$kept")"
+"""
 _FILES: list[dict[str, Any]] = [
     {
         "pipeline": {"name": "kept"},
@@ -23,13 +32,13 @@ _FILES: list[dict[str, Any]] = [
     },
     {
         "pipeline": {"name": "marked"},
-        "transform": {"cmd": ["sh"], "stdin": [_MARK]},
+        "transform": {"cmd": ["sh"], "stdin": _MARK.splitlines()},
         "input": {"pfs": {"repo": "kept", "glob": "/*"}},
         "parallelism_spec": {"constant": 2},
     },
     {
         "pipeline": {"name": "paired"},
-        "transform": {"cmd": ["sh"], "stdin": [_PAIR]},
+        "transform": {"cmd": ["sh"], "stdin": _PAIR.splitlines()},
         "input": {
             "join": [
                 {"pfs": {"repo": name, "glob": "/(*)", "join_on": "$1"}}
