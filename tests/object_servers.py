@@ -136,6 +136,7 @@ class Weed(ObjectServer):
             f"-ip.bind={self.address}", f"-s3.port={s3}", f"-master.port={master}",
             f"-volume.port={volume}", f"-filer.port={filer}", f"-admin.port={admin}",
             "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
+            "-s3.port.iceberg=0", "-s3.port.lance=0",
             "-s3.autoCreateBucket=false", f"-bucket={self.bucket}",
         ]  # fmt: skip
 
