@@ -1,4 +1,4 @@
-"""A TCP proxy before an S3 server, which delays, loses answers and cuts connections as told."""
+"""A TCP proxy before a server, which delays, loses answers and cuts connections as told."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ class Proxy:
 
     `delay`: seconds that every piece waits. `lose`: how many answers to requests that begin with
     `method` are thrown away, the connection with them. `cut`: bytes of requests to carry before
-    the connection ends; None carries all. `away`: nobody is there.
+    the connection ends; None carries all. `away`: nobody is there. `at_loss` is called when an
+    answer is thrown away, before whoever waits for it knows.
     """
 
     def __init__(self, upstream: str) -> None:
-        split = urlsplit(upstream)
-        self._upstream = split.hostname or "", split.port or 0
+        self._upstream = "", 0
+        self.turn_to(upstream)
+        self.at_loss: Callable[[], None] = lambda: None
         self.delay = 0.0
         self.lose = 0
         self.method = b"PUT"
@@ -32,6 +34,11 @@ class Proxy:
         self.endpoint = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def turn_to(self, upstream: str) -> None:
+        """Carry what comes from now on to another server."""
+        split = urlsplit(upstream)
+        self._upstream = split.hostname or "", split.port or 0
 
     def close(self) -> None:
         """End everything."""
@@ -112,7 +119,8 @@ class Proxy:
                 return True
             self.lose -= 1
             self.lost += 1
-            return False
+        self.at_loss()
+        return False
 
 
 @contextmanager

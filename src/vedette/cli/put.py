@@ -6,6 +6,7 @@ import os
 import sys
 import tarfile
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -79,7 +80,9 @@ async def put_file(
     if len(sources) == 1:
         await _put_one(client, repo, branch, sources[0], adds)
     else:
-        await client.put_tar(repo, branch, _tar(sources, parallelism), append=adds)
+        # Made anew when it must be sent again: then the files are read again.
+        tar = partial(_tar, sources, parallelism)
+        await client.put_tar(repo, branch, tar, append=adds)
 
 
 def _listed(input_file: str | None) -> list[str]:
@@ -152,13 +155,12 @@ async def _put_one(client: Client, repo: str, branch: str, source: Source, appen
     if source.origin == "-":
         await client.put_file(repo, branch, path, _read(sys.stdin.buffer), append=append)
     elif is_address(source.origin):
-        await client.put_file(repo, branch, path, fetched(source.origin), append=append)
+        web = partial(fetched, source.origin)
+        await client.put_file(repo, branch, path, web, append=append)
+    elif (file := Path(source.origin)).stat().st_size <= _WHOLE:
+        await client.put_file(repo, branch, path, file.read_bytes(), append=append)
     else:
-        with Path(source.origin).open("rb") as file:
-            if os.fstat(file.fileno()).st_size <= _WHOLE:
-                await client.put_file(repo, branch, path, file.read(), append=append)
-            else:
-                await client.put_file(repo, branch, path, _read(file), append=append)
+        await client.put_file(repo, branch, path, partial(_bytes_of, source), append=append)
 
 
 async def _put_split(
@@ -176,7 +178,8 @@ async def _put_split(
                 number += 1
         yield bytes(2 * tarfile.BLOCKSIZE)
 
-    await client.put_tar(repo, branch, tar())
+    from_stdin = any(source.origin == "-" for source in sources)
+    await client.put_tar(repo, branch, tar() if from_stdin else tar)
 
 
 async def _bytes_of(source: Source) -> AsyncIterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
@@ -13,7 +13,7 @@ from vedette.client import subscription
 from vedette.client.keep_calls import KeepCalls
 from vedette.client.life_calls import LifeCalls
 from vedette.client.lines import lines
-from vedette.client.transport import Transport
+from vedette.client.transport import Chunks, Transport
 from vedette.client.worker_endpoints import LIST_WORKER
 from vedette.model import api
 from vedette.model.errors import NotFound
@@ -153,19 +153,27 @@ class Client(LifeCalls, KeepCalls):
         repo: str,
         branch: str,
         path: str,
-        data: bytes | AsyncIterator[bytes] = b"",
+        data: bytes | Chunks | Callable[[], Chunks] = b"",
         *,
         append: bool = False,
         object: str = "",
     ) -> WriteResult:
-        """Write a file, from bytes, from a stream, or from an object that is stored already."""
+        """Write a file, from bytes, from a stream, or from an object that is stored already.
+
+        What makes streams (instead of one) lets the call be sent again when its answer was lost.
+        """
         params = {"repo": repo, "branch": branch, "path": path}
         return await self._call(at.PUT_FILE, params, {"append": append, "object": object}, data)
 
     async def put_tar(
-        self, repo: str, branch: str, tar: AsyncIterator[bytes] | bytes, *, append: bool = False
+        self,
+        repo: str,
+        branch: str,
+        tar: bytes | Chunks | Callable[[], Chunks],
+        *,
+        append: bool = False,
     ) -> WriteResult:
-        """Write the files of a tar stream as one commit."""
+        """Write the files of a tar stream as one commit; of streams see `put_file`."""
         params = {"repo": repo, "branch": branch}
         return await self._call(at.PUT_TAR, params, {"append": append}, tar)
 

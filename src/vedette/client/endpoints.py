@@ -273,6 +273,7 @@ FAILED_DATUMS = Endpoint(
 PREVIEW_DATUM = Endpoint(
     name="preview_datum", method="POST", path="/v1/datums/preview", body=dict[str, Any],
     query=After, answer=DatumPreview, summary="The datums that a pipeline of this spec has",
+    once=False,
 )  # fmt: skip
 INSPECT_DATUM = Endpoint(
     name="inspect_datum", method="GET", path="/v1/datums/{id}", answer=DatumInfo,
@@ -297,6 +298,7 @@ EVENTS = Endpoint(
 CREATE_TOKEN = Endpoint(
     name="create_token", method="POST", path="/v1/tokens", body=api.NewToken,
     answer=api.CreatedToken, summary="Create a token; it is shown this once",
+    once=False,
 )  # fmt: skip
 LIST_TOKEN = Endpoint(
     name="list_token", method="GET", path="/v1/tokens", answer=list[api.TokenInfo],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -16,7 +17,7 @@ import msgspec
 
 from vedette.client.endpoints import EVENTS
 from vedette.client.lines import lines
-from vedette.client.transport import Body, Endpoint
+from vedette.client.transport import KEY_HEADER, Body, Endpoint
 from vedette.model.errors import Invalid, InvalidName, Unavailable, VedetteError, subclasses
 from vedette.model.events import Event
 from vedette.model.paths import clean
@@ -24,6 +25,10 @@ from vedette.model.paths import clean
 PATIENCE_SECONDS = 20.0
 DEFAULT_ADDRESS = "http://127.0.0.1:7650"
 MSGPACK = "application/msgpack"
+_PAUSE = 0.2
+_AGAIN = (bytes, msgspec.Struct, Mapping)
+_LOST = (httpx2.ReadError, httpx2.WriteError, httpx2.CloseError, httpx2.RemoteProtocolError)
+_LOOK = "What was sent cannot be read a second time: see whether it has arrived"
 T = TypeVar("T")
 _events = msgspec.json.Decoder(list[Event])
 
@@ -77,20 +82,29 @@ class HttpTransport:
     ) -> T:
         """Send one call and read its answer whole.
 
-        An answer that says that nothing was done and when to ask again (a server that stops, or
-        hands over to another) is followed for up to PATIENCE_SECONDS.
+        What is safe to send again is, for up to PATIENCE_SECONDS: where the server says that
+        nothing was done and when to ask again (it stops, or hands over to another); and where the
+        answer was lost, for what changes something has a key that keeps it from being done twice.
+        Not a stream that can be read only once.
         """
-        until = time.monotonic() + PATIENCE_SECONDS
+        key = secrets.token_hex(16) if endpoint.once and endpoint.method != "GET" else ""
+        again = body is None or callable(body) or isinstance(body, _AGAIN)
+        lost: Unavailable | None = None
+        until = 0.0
         while True:
             try:
-                async with self._answer(endpoint, params, query, body) as response:
+                async with self._answer(endpoint, params, query, body, key) as response:
                     content = await response.aread()
                 break
             except Unavailable as error:
-                pause = float(error.fields.get("retry_after", 0))
-                again = body is None or isinstance(body, bytes | msgspec.Struct | Mapping)
+                until = until or time.monotonic() + PATIENCE_SECONDS
+                if key and isinstance(error.__cause__, _LOST):
+                    lost = error if again else Unavailable(f"{error.message}. {_LOOK}")
+                # Who does not answer at all is waited for only where a call may be under way.
+                unreached = isinstance(error.__cause__, httpx2.TransportError)
+                pause = _PAUSE if lost and unreached else _pause_of(error)
                 if not pause or not again or time.monotonic() + pause > until:
-                    raise
+                    raise lost or error from error.__cause__
                 await asyncio.sleep(pause)
         if endpoint.answer is bytes:
             return content  # type: ignore[return-value]
@@ -129,6 +143,7 @@ class HttpTransport:
         params: Mapping[str, str],
         query: Mapping[str, Any] | None,
         body: Body,
+        key: str = "",
     ) -> AsyncIterator[httpx2.Response]:
         content: bytes | AsyncIterator[bytes] | None
         headers = {"accept": f"{MSGPACK}, {endpoint.media}"}
@@ -136,9 +151,11 @@ class HttpTransport:
             content = msgspec.msgpack.encode(body)
             headers["content-type"] = MSGPACK
         else:
-            content = body
+            content = body() if callable(body) else body
             if body is not None:
                 headers["content-type"] = endpoint.media
+        if key:
+            headers[KEY_HEADER] = key
         try:
             async with self._http.stream(
                 endpoint.method,
@@ -170,6 +187,10 @@ def _not_reached(address: str, error: BaseException) -> str:
             return f"{address} does not speak TLS ({cause.reason}): try http:// in the address"
         cause = cause.__cause__ or cause.__context__
     return f"no server answers at {address}: start one with `vedette serve`"
+
+
+def _pause_of(error: Unavailable) -> float:
+    return float(error.fields.get("retry_after", 0))
 
 
 def _trusted(ca_file: str) -> ssl.SSLContext | bool:

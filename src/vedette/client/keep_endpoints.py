@@ -27,6 +27,7 @@ class Deep(Query, frozen=True, kw_only=True):
 GARBAGE_COLLECT = Endpoint(
     name="garbage_collect", method="POST", path="/v1/garbage", query=Full,
     answer=keeping.Collected, summary="Let go of the bytes that nobody names any more",
+    once=False,
 )  # fmt: skip
 FSCK = Endpoint(
     name="fsck", method="GET", path="/v1/fsck", query=Deep, answer=bytes,
@@ -50,6 +51,7 @@ DELETE_FOR_GOOD = Endpoint(
     name="delete_for_good", method="POST", path="/v1/repos/{repo}/tombstones",
     body=keeping.Deletion, answer=keeping.Deleted,
     summary="Delete the bytes at a path for good, in all commits; the rest of the files stays",
+    once=False,
 )  # fmt: skip
 
 SQUASH_COMMITS = Endpoint(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -12,7 +12,11 @@ from msgspec import Struct
 from vedette.model.events import Event
 
 T = TypeVar("T")
-Body = Struct | Mapping[str, Any] | bytes | AsyncIterator[bytes] | None
+Chunks = AsyncIterator[bytes]
+Body = Struct | Mapping[str, Any] | bytes | Chunks | Callable[[], Chunks] | None
+"""A stream can be sent once only; what makes streams is asked for another to send again."""
+
+KEY_HEADER = "idempotency-key"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +25,8 @@ class Endpoint(Generic[T]):
 
     `path` holds `{name}` for one element and `{path}` for all that follows. `body` and `query` are
     the types of what goes in (`bytes` for a raw body of type `media`), `answer` of what comes out
-    (`bytes` for raw content, read with `Transport.stream` when it may be large).
+    (`bytes` for raw content, read with `Transport.stream` when it may be large). `once`: where it
+    changes something, a key keeps a call that is sent again from doing it twice.
     """
 
     name: str
@@ -33,6 +38,7 @@ class Endpoint(Generic[T]):
     query: Any = None
     media: str = "application/octet-stream"
     open: bool = False
+    once: bool = True
 
 
 class Transport(Protocol):

@@ -27,30 +27,37 @@ LIST_WORKER = Endpoint(
 JOIN = Endpoint(
     name="join", method="POST", path="/v1/workers", body=hosts.Join, answer=hosts.Joined,
     summary="Begin to work for this server",
+    once=False,
 )  # fmt: skip
 LEAVE = Endpoint(
     name="leave", method="DELETE", path="/v1/workers/{session}", answer=_NONE,
     summary="End a session: what its workers hold is free",
+    once=False,
 )  # fmt: skip
 DEMAND = Endpoint(
     name="demand", method="POST", path="/v1/workers/{session}/demand", body=hosts.AskDemand,
     answer=hosts.Demand, summary="How many workers are wanted, once that has changed",
+    once=False,
 )  # fmt: skip
 REGISTER = Endpoint(
     name="register", method="POST", path="/v1/workers/{session}/workers", body=hosts.NewWorker,
     answer=_NONE, summary="Make a worker known",
+    once=False,
 )  # fmt: skip
 WORK = Endpoint(
     name="work", method="POST", path="/v1/workers/{session}/workers/{worker}/work",
     body=hosts.Work, answer=hosts.Given, summary="Hand in results and ask for tasks",
+    once=False,
 )  # fmt: skip
 BEAT = Endpoint(
     name="beat", method="POST", path="/v1/workers/{session}/beat", body=hosts.Beat,
     answer=hosts.Beaten, summary="Say that workers live",
+    once=False,
 )  # fmt: skip
 RELEASE = Endpoint(
     name="release", method="POST", path="/v1/workers/{session}/release", body=hosts.Release,
     answer=_NONE, summary="Say that workers have gone",
+    once=False,
 )  # fmt: skip
 CODE = Endpoint(
     name="code", method="GET", path="/v1/workers/{session}/code/{key}", answer=Code,
@@ -63,15 +70,18 @@ READ_OBJECT = Endpoint(
 PUT_OBJECT = Endpoint(
     name="put_object", method="PUT", path="/v1/workers/{session}/objects", body=bytes,
     answer=hosts.Stored, summary="Upload an output, to be named in a result",
+    once=False,
 )  # fmt: skip
 
 LINKS = Endpoint(
     name="links", method="POST", path="/v1/workers/{session}/links", body=hosts.AskLinks,
     answer=hosts.Links, summary="Where the store has the inputs of datums at hand",
+    once=False,
 )  # fmt: skip
 UPLOAD = Endpoint(
     name="upload", method="POST", path="/v1/workers/{session}/uploads", body=hosts.AskUpload,
     answer=hosts.Upload, summary="Where an output may go, and whether it has arrived",
+    once=False,
 )  # fmt: skip
 
 WORKER_ENDPOINTS: tuple[Endpoint[Any], ...] = (

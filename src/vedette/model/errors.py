@@ -19,7 +19,8 @@ VedetteError
 ├── NoSpace            the disk is full; nothing was accepted     507        exit 7
 └── Corrupt            stored bytes are not what they should be   500        exit 8
 
-Where Unavailable has a field `retry_after` (seconds), nothing of what was asked has been done.
+Where Unavailable has a field `retry_after` (seconds), the call can be sent again: nothing of it has
+been done, or its key keeps it from being done twice.
 
 `kind` is stable and machine-readable. The HTTP layer maps kinds to status codes once, the command
 line to exit codes once. A message names the thing, the value and the way out.

@@ -21,7 +21,7 @@ from vedette.scheduling.history import Keep
 from vedette.scheduling.loop import Loop
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Memory
-from vedette.versioning import collect, quota, retention, squash
+from vedette.versioning import collect, once, quota, retention, squash
 from vedette.versioning.collect import Policy, Taken
 from vedette.versioning.transaction import Transaction
 
@@ -117,6 +117,7 @@ class Upkeep:
             counted = quota.stale(rows)
         if counted:
             self._write(partial(quota.counted, found=counted))
+        self._forget_calls()
         while not self._stopping.is_set():
             if not self._write(partial(history.forget_jobs, keep=self._keep)):
                 break
@@ -126,6 +127,13 @@ class Upkeep:
         after: int | None = 0
         while after is not None and not self._stopping.is_set():
             after = self._write(partial(history.forget_results, keep=self._keep, after=after))
+
+    def _forget_calls(self) -> None:
+        while not self._stopping.is_set():
+            with self._loop.store.read() as rows:
+                if not once.due(rows, self._clock()):
+                    break
+            self._write(once.forget)
 
     def delete(self, repo: str, path: str, reason: str) -> int:
         """Delete all versions of the files at or below a path for good; how many there were."""

@@ -84,6 +84,8 @@ class LocalTransport:
             typed = as_query(endpoint.query, given)
         struct = body if isinstance(body, msgspec.Struct | Mapping) else None
         chunks: Any = b"" if body is None or struct is not None else body
+        if callable(chunks):
+            chunks = chunks()
         call = Call(params, query=typed, body=struct, chunks=chunks, inside=True)
         return await self._handlers[endpoint.name](self._site, call)
 

@@ -10,6 +10,7 @@ import msgspec
 
 from vedette.client.transport import Endpoint
 from vedette.model.api import Problem
+from vedette.server.once import LONGEST
 
 _REF = "#/components/schemas/{name}"
 _BINARY = {"type": "string", "format": "binary"}
@@ -92,4 +93,12 @@ def _parameters(endpoint: Endpoint[Any], components: dict[str, Any]) -> list[dic
             {"name": name, "in": "query", "required": name in required, "schema": value}
             for name, value in schema["properties"].items()
         ]
+    if endpoint.once and endpoint.method != "GET":
+        schema = {"type": "string", "maxLength": LONGEST}
+        found.append(
+            {
+                "name": "Idempotency-Key", "in": "header", "required": False, "schema": schema,
+                "description": "Sent again with the same key, the call is carried out once",
+            }
+        )  # fmt: skip
     return found

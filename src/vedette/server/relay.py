@@ -2,7 +2,8 @@
 
 Only `/v1/health` it answers itself. While nobody leads, requests that nobody has seen yet wait a
 few seconds for the next leader; after that, and where a leader went away in the middle, they are
-answered 503. `Retry-After` is there when nothing can have been done.
+answered 503. `Retry-After` is there when nothing can have been done, or a key makes sending it
+again safe.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vedette.model.api import Health
 from vedette.model.errors import Unavailable, VedetteError
 from vedette.server import problem
 from vedette.server.api import HungUpError, raw_path_of, send_value
+from vedette.server.once import KEY
 
 PATIENCE_SECONDS = 8.0
 _LOOK_SECONDS = 0.2
@@ -28,7 +30,7 @@ _HOP = {
     b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization",
     b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
 }  # fmt: skip
-_OPEN = "the leading server went away during the request: see whether it was done"
+_GONE = "the leading server went away during the request"
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _log = structlog.get_logger("vedette.server")
 
@@ -111,7 +113,7 @@ class Relay:
             if self.target:
                 asking = asyncio.ensure_future(self._ask(scope, headers, body, send))
                 try:
-                    await self._unless_turned(asking, send)
+                    await self._unless_turned(asking, send, body)
                 except NotSentError:
                     if body.taken:
                         break
@@ -125,7 +127,7 @@ class Relay:
             async with asyncio.timeout(_LOOK_SECONDS):
                 await self._turned.wait()
 
-    async def _unless_turned(self, asking: asyncio.Future[None], send: _Begun) -> None:
+    async def _unless_turned(self, asking: asyncio.Future[None], send: _Begun, body: _Body) -> None:
         """The end of a request; broken off when another leads before the answer has begun.
 
         A leader that was paused or cut off may never answer.
@@ -144,7 +146,7 @@ class Relay:
                 asking.cancel()
             await asyncio.gather(asking, turned, return_exceptions=True)
         if asking.cancelled():
-            raise Unavailable(_OPEN)
+            raise body.open()
         asking.result()
 
     async def _ask(
@@ -164,7 +166,7 @@ class Relay:
                 raise Unavailable(f"the leader went away: {type(error).__name__}") from error
             if method in _SAFE and not body.taken:
                 raise NotSentError from error
-            raise Unavailable(_OPEN) from error
+            raise body.open() from error
 
 
 class _Begun:
@@ -185,6 +187,7 @@ class _Body:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
         named = {name for name, _ in scope["headers"]}
+        self._key = KEY in named
         self.expected = b"content-length" in named or b"transfer-encoding" in named
         self.taken = False
         self.whole = not self.expected
@@ -201,6 +204,12 @@ class _Body:
                 yield chunk
             if self.whole:
                 return
+
+    def open(self) -> Unavailable:
+        """It may have been done. A key makes it safe to be sent again."""
+        if self._key:
+            return Unavailable(f"{_GONE}: send it again with the same key", retry_after=1)
+        return Unavailable(f"{_GONE}: see whether it was done")
 
     async def hung_up(self) -> None:
         """Return when the caller is gone. Only once the body has been read."""

@@ -23,6 +23,7 @@ from vedette.scheduling.upkeep import Upkeep
 from vedette.server.hosts import Hosts
 from vedette.server.hub import Hub
 from vedette.server.keyring import Tokens
+from vedette.server.noting import noted
 from vedette.server.services import Supervisor
 from vedette.server.told import Told
 from vedette.versioning.transaction import Transaction
@@ -104,7 +105,7 @@ class Site:
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in the scheduler's next round and wait until it is durable."""
-        return await asyncio.wrap_future(self.rounds.submit(work))
+        return await asyncio.wrap_future(self.rounds.submit(noted(work)))
 
     def page(self, limit: int) -> int:
         """How many rows an answer may have. Raises Invalid for a limit that cannot be."""
