@@ -222,10 +222,11 @@ def test_an_answer_that_was_lost_is_asked_for_again(tmp_path: Path) -> None:
             assert ids(server)[0] == made.id
         assert server.content("in", "a") == BIG
         assert len(ids(server)) == 2
-        for words, method in (
+        calls: list[tuple[list[str | Path], bytes]] = [
             (["put-file", "in", "master", "-f", file], b"PUT"),
             (["put-file", "in", "master", "-r", "-f", folder], b"POST"),
-        ):
+        ]
+        for words, method in calls:
             with lossy(server, method) as proxy:
                 done = run(words, env={"VEDETTE_ADDRESS": proxy.endpoint})
                 assert (done.code, proxy.lost) == (0, 1), done
