@@ -12,7 +12,7 @@ from tests.rig import Rig, path_of, pfs, rig
 
 from vedette.model.errors import Conflict, Unavailable
 from vedette.model.work import Task
-from vedette.scheduling import datums, jobs, leasing, life, pipelines
+from vedette.scheduling import datums, jobs, leasing, life, pipelines, state
 from vedette.scheduling.intents import RepoDeleted, intend
 from vedette.scheduling.rounds import Round
 from vedette.versioning import repos
@@ -121,6 +121,34 @@ def test_u3_starting_makes_no_job_where_nothing_is_new(engine: Rig) -> None:
         start(engine)
     engine.settle()
     assert len(engine.jobs("one")) == 1
+
+
+def test_u3_jobs_that_wait_for_a_stopped_pipeline_are_told_apart_from_what_is_left_to_do(
+    engine: Rig,
+) -> None:
+    """Who waits for idle would wait for ever; what runs when it is stopped still counts."""
+
+    def left() -> tuple[int, int]:
+        with engine.store.read() as rows:
+            now = state.idle(rows)
+        return now.jobs, now.stopped
+
+    gate = engine.code["one"] = Gate()
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.pipeline("below", pfs("one", "/*"))
+    engine.put("images", {"/a": b"1"})
+    assert gate.entered.acquire(timeout=20)
+    engine.put("images", {"/b": b"2"})
+    assert left() == (4, 0)
+    stop(engine)
+    assert left() == (4, 0), "a datum of it runs"
+    gate.open.set()
+    engine.wait_for(lambda: left() == (0, 2))
+    assert states(engine)[0] == "SUCCESS"
+    start(engine)
+    engine.settle()
+    assert left() == (0, 0)
+    assert sorted(engine.tree("below")) == ["/a", "/b"]
 
 
 def test_u3_below_a_stopped_pipeline_others_go_on(engine: Rig) -> None:

@@ -189,3 +189,38 @@ def test_t6_a_plan_for_a_triggered_input_counts_what_it_will_follow(engine: Rig)
     engine.put("images", {"/a": b"1", "/b": b"2"})
     source = pfs("images", "/*", trigger={"commits": 2})
     assert told(engine, source, update=False) == "2 run because it is new, 0 skipped"
+
+
+JOINED = {"join": [pfs("images", "/(*)-*", join_on="$1"), pfs("model", "/(*)", join_on="$1")]}
+
+
+def test_u1_the_plan_of_a_join_counts_its_pairs_and_what_changes_among_them(engine: Rig) -> None:
+    """D4: only keys that both sides have; the job then does what was told."""
+    engine.put("images", {"/a-1": b"1", "/a-2": b"2", "/b-1": b"3", "/c-1": b"4"})
+    engine.put("model", {"/a": b"1", "/b": b"2", "/d": b"3"})
+    assert told(engine, JOINED, update=False) == "3 run because it is new, 0 skipped"
+    engine.pipeline("one", JOINED)
+    engine.settle()
+    assert told(engine, JOINED).startswith("0 run, 3 skipped")
+    check(engine, JOINED, image="another")
+    assert len(engine.ran) == 3
+    engine.put("model", {"/c": b"4"})
+    engine.settle()
+    assert told(engine, JOINED).startswith("0 run, 4 skipped")
+
+
+def test_u1_an_outer_side_and_a_group_are_planned_as_they_will_be_formed(engine: Rig) -> None:
+    """D4, D5: who is alone counts on the outer side, and a group is one datum a key."""
+    engine.put("images", {"/a-1": b"1", "/a-2": b"2", "/b-1": b"3"})
+    engine.put("model", {"/a": b"1", "/c": b"2"})
+    left, right = JOINED["join"]
+    outer = {"join": [{"pfs": {**left["pfs"], "outer_join": True}}, right]}
+    assert told(engine, outer, update=False) == "3 run because it is new, 0 skipped"
+    sides = (("images", "/(*)-*"), ("model", "/(*)"))
+    grouped = {"group": [pfs(repo, glob, group_by="$1") for repo, glob in sides]}
+    assert told(engine, grouped, update=False) == "3 run because it is new, 0 skipped"
+    engine.pipeline("one", JOINED)
+    engine.settle()
+    assert len(engine.ran) == 2
+    check(engine, outer)
+    check(engine, grouped)

@@ -16,6 +16,7 @@ from vedette.model.errors import Invalid, InvalidPath, PathConflict
 from vedette.model.ids import object_id
 from vedette.model.work import TaskFile, TaskInput
 from vedette.stage import Datum, frames, warm
+from vedette.stage.alone import read_datum
 from vedette.stage.datum import Input
 from vedette.stage.host import Host
 from vedette.stage.output import MAX_BYTES, LineLimit
@@ -236,3 +237,17 @@ def test_r1_a_stage_sees_every_match_of_a_group_and_its_key() -> None:
     assert [file.path for file in seen.files] == ["/a-1", "/a-2"]
     assert (seen.join_on, seen.group_by) == ("", "a")
     assert Input("n", "r", "c", "/x", ()).paths == ("/x",)
+
+
+def test_r1_a_stage_alone_sees_every_match_of_a_group_too(tmp_path: Path) -> None:
+    """D5: the environment has only the last match; what lies as deep is the others."""
+    for path in ("n/a/1/x", "n/a/1/y", "n/a/2/x", "m/p", "m/q"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"1")
+    env = {"n": str(tmp_path / "n/a/2"), "PACH_DATUM_n_GROUP_BY": "a", "m": str(tmp_path / "m/p")}
+    inputs = read_datum(tmp_path, env).inputs
+    assert (inputs["n"].path, inputs["n"].paths) == ("/a/2", ("/a/1", "/a/2"))
+    assert (inputs["m"].path, inputs["m"].paths) == ("/p", ("/p",))
+    assert read_datum(tmp_path, {**env, "PACH_DATUM_m_GROUP_BY": "a"}).inputs["m"].paths == (
+        "/p", "/q"
+    )  # fmt: skip

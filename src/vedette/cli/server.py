@@ -51,7 +51,11 @@ async def status(client: Client, raw: bool) -> None:
 
 @click.command("wait")
 @click.argument("commit", nargs=-1, metavar="[REPO@COMMIT | ID]")
-@click.option("--idle", is_flag=True, help="Until no job, trigger or delivery is left.")
+@click.option(
+    "--idle",
+    is_flag=True,
+    help="Until no job, trigger or delivery is left; jobs of stopped pipelines do not count.",
+)
 @click.option("--timeout", type=click.FloatRange(0), default=3600.0, help="Seconds to wait.")
 @connected
 async def wait(client: Client, commit: tuple[str, ...], idle: bool, timeout: float) -> None:
@@ -59,7 +63,12 @@ async def wait(client: Client, commit: tuple[str, ...], idle: bool, timeout: flo
     if bool(commit) == idle:
         raise Invalid("say what to wait for: --idle, or one commit")
     if idle:
-        await client.idle(timeout)
+        found = await client.idle(timeout)
+        if found.stopped:
+            print(
+                f"idle; jobs that are of a stopped pipeline or wait for one: {found.stopped} "
+                "(`vedette start-pipeline NAME` lets them go on)"
+            )
         return
     identity = commit[0]
     if len(commit) > 1 or not re.fullmatch(r"[0-9a-f]{32}", identity):

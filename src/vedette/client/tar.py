@@ -52,10 +52,13 @@ class Bytes:
         self._held = data + self._held[self._at :]
         self._at = 0
 
-    async def drain(self) -> None:
-        """Read to the end, so that the caller may hear the answer."""
-        async for _ in self._chunks:
-            pass
+    async def drain(self) -> int:
+        """Read to the end, so that the caller may hear the answer; how many bytes were left."""
+        left = len(self._held) - self._at
+        self._held, self._at = b"", 0
+        async for piece in self._chunks:
+            left += len(piece)
+        return left
 
 
 class Entries:

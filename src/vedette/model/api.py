@@ -165,11 +165,15 @@ class NumberedLine(Struct, frozen=True, kw_only=True):
 
 
 class Idle(Struct, frozen=True, kw_only=True):
-    """What is left to do: unfinished jobs, due triggers, messages not sent yet."""
+    """What is left to do: unfinished jobs, due triggers, messages not sent yet.
+
+    `stopped` jobs go on when a stopped pipeline is started; they are not counted as left to do.
+    """
 
     jobs: int
     triggers: int
     deliveries: int
+    stopped: int = 0
 
 
 class ServiceState(Struct, frozen=True, kw_only=True):

@@ -8,18 +8,42 @@ from msgspec import Struct
 from vedette.metadata.store import Rows
 from vedette.model.inputs import Trigger
 
+_numbers = msgspec.msgpack.Decoder(list[int])
+
 
 class Idle(Struct, frozen=True):
-    """What is unfinished: jobs, and triggered branches that will still move."""
+    """What is unfinished: jobs, and triggered branches that will still move.
+
+    `stopped` are jobs that go on only when somebody starts a pipeline; they are not among `jobs`.
+    """
 
     jobs: int
     triggers: int
+    stopped: int = 0
 
 
 def idle(rows: Rows) -> Idle:
-    """Count what is unfinished; both are 0 at rest."""
-    jobs = rows.one("open_job_count")
-    return Idle(jobs=jobs[0] if jobs else 0, triggers=_soon(rows))
+    """Count what is unfinished; jobs and triggers are 0 at rest."""
+    found = rows.one("open_job_count")
+    jobs = found[0] if found else 0
+    stopped = _stopped(rows) if jobs else 0
+    return Idle(jobs=jobs - stopped, triggers=_soon(rows), stopped=stopped)
+
+
+def _stopped(rows: Rows) -> int:
+    """Jobs of stopped pipelines of which nothing runs, and those that wait for their output."""
+    stopped = {row[0] for row in rows.all("resting_pipelines")}
+    if not stopped:
+        return 0
+    waiting: set[int] = set()
+    before = -1
+    # A job may be older than one that it waits for, after a branch was moved: look once more.
+    while len(waiting) > before:
+        before = len(waiting)
+        for commit, pipeline, inputs in rows.all("jobs_and_inputs"):
+            if pipeline in stopped or not waiting.isdisjoint(_numbers.decode(inputs)):
+                waiting.add(commit)
+    return len(waiting)
 
 
 def _soon(rows: Rows) -> int:

@@ -39,7 +39,8 @@ async def idle(site: Site, call: Call) -> Idle:
         nonlocal last
         with site.read() as rows:
             now = state.idle(rows)
-        last = Idle(jobs=now.jobs, triggers=now.triggers, deliveries=last.deliveries)
+        last = Idle(jobs=now.jobs, triggers=now.triggers, deliveries=last.deliveries,
+                    stopped=now.stopped)  # fmt: skip
         return bool(now.jobs or now.triggers)
 
     async def look() -> Idle | None:

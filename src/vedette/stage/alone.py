@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vedette.model.errors import VedetteError
@@ -90,11 +90,18 @@ def _input(folder: Path, env: dict[str, str]) -> Input:
     if match == base or match.startswith(base + "/"):
         match = match[len(base) :]
     match = "/" + match.strip("/") if match.startswith("/") else "/"
+    group_by = env.get(f"PACH_DATUM_{name}_GROUP_BY", "")
     return Input(
         name, name, env.get(f"{name}_COMMIT", ""), match, tuple(files),
         join_on=env.get(f"PACH_DATUM_{name}_JOIN_ON", ""),
-        group_by=env.get(f"PACH_DATUM_{name}_GROUP_BY", ""),
+        group_by=group_by, paths=_as_deep(match, files) if group_by else (match,),
     )  # fmt: skip
+
+
+def _as_deep(match: str, files: Sequence[File]) -> tuple[str, ...]:
+    """The matches of a group, of which the environment has only the last: what lies as deep."""
+    parts = match.count("/") + 1
+    return tuple(dict.fromkeys("/".join(file.path.split("/")[:parts]) for file in files))
 
 
 def _print_line(text: str) -> None:

@@ -74,8 +74,9 @@ class Emitting:
                 while await _begins(stream):
                     await self._archive(stream)
             except VedetteError as error:
-                self._remark(f"an archive on /pfs/out was dropped: {error.message}")
-                await stream.drain()
+                more = await stream.drain()
+                also = f"; {more:,} bytes that followed at once went with it" if more else ""
+                self._remark(f"an archive on /pfs/out was dropped: {error.message}{also}")
             await session.aclose()
 
     def _wait(self) -> bool:
@@ -140,12 +141,16 @@ class Emitting:
 
 
 async def _begins(stream: Bytes) -> bool:
-    """Whether an archive follows; the zeros after the one before are skipped."""
+    """Whether an archive follows; the zeros after the one before are skipped.
+
+    Raises Invalid for what is not even a header.
+    """
     while True:
         try:
-            block = await stream.exactly(BLOCK)
-        except Invalid:  # nothing, or not even a header, came before the pipe was closed
+            first = await stream.exactly(1)
+        except Invalid:  # nothing came before the pipe was closed
             return False
+        block = first + await stream.exactly(BLOCK - 1)
         if block != _EMPTY:
             stream.unread(block)
             return True

@@ -127,6 +127,16 @@ SELECT id FROM job WHERE cmt = :cmt
 -- description: how many jobs have not ended
 SELECT count(*) FROM job WHERE state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE')
 
+-- name: resting_pipelines
+-- description: pipelines that are stopped and of which no datum runs any more
+SELECT p.id FROM pipeline p WHERE p.state = 'PAUSED' AND NOT EXISTS (
+  SELECT 1 FROM datum d WHERE d.pipeline = p.name AND d.state = 'leased')
+
+-- name: jobs_and_inputs
+-- description: commits that jobs are to make which have not ended, by whom and from what
+SELECT j.cmt, j.pipeline, j.inputs FROM job j
+WHERE j.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE','EGRESSING') ORDER BY j.num
+
 -- name: due_triggers
 -- description: branches that follow another whose head they have not reached
 SELECT count(*) FROM branch t JOIN branch f ON f.repo = t.repo AND f.name = t.follows
