@@ -19,7 +19,7 @@ from vedette_cameras.site import Site
 
 async def decided(site: Site, image: str) -> Decided:
     """What became of a picture of `images`; raises `NotFound` when there is none of this name."""
-    await site.counts.summary()
+    await site.counts.now()
     outcome = site.counts.tally.outcome(image)
     delivery = await _delivery(site, image)
     if outcome is None and delivery is None:

@@ -37,6 +37,13 @@ THREATS = "threat-detect"
 _PAGE = 2000
 _FOLLOWED = ("images", "validate", "object-detect", "judge", THREATS)
 _FAILED_EVERY = 10.0
+REST = 0.1
+"""Seconds between two answers at least."""
+
+_SHARE = 20
+"""A rest is so many times as long as the answer before took."""
+
+_LONGEST_REST = 0.3
 
 
 class _Seen(msgspec.Struct, frozen=True):
@@ -57,6 +64,9 @@ class Counts:
         self._cursors: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self._next_look: asyncio.Future[None] | None = None
+        self._answering = asyncio.Lock()
+        self._next_answer: asyncio.Future[Summary] | None = None
+        self._rested = 0.0
         self._decided = ("", 0)
         self._failed_looked = -_FAILED_EVERY
         self._failed_moved = True
@@ -81,7 +91,29 @@ class Counts:
         return 0
 
     async def summary(self) -> Summary:
-        """The line of truth as of now."""
+        """The line of truth, not older than the question.
+
+        Those who ask at once share one answer, and between answers is a rest: so however often it
+        is asked, and by however many, the counting takes a small part of the time.
+        """
+        if self._next_answer is None:
+            self._next_answer = asyncio.ensure_future(self._answered())
+        return await asyncio.shield(self._next_answer)
+
+    async def _answered(self) -> Summary:
+        clock = asyncio.get_running_loop()
+        async with self._answering:
+            await asyncio.sleep(max(0.0, self._rested - clock.time()))
+            self._next_answer = None  # who asks from here on may know of more than this one sees
+            begin = clock.time()
+            try:
+                return await self.now()
+            finally:
+                took = clock.time() - begin
+                self._rested = clock.time() + min(max(REST, _SHARE * took), _LONGEST_REST)
+
+    async def now(self) -> Summary:
+        """The line of truth, for this caller alone."""
         await self._refresh()
         if self.tally.summary().in_flight:
             return await self._at_rest()
