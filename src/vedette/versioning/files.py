@@ -35,6 +35,8 @@ __all__ = [
 
 _PAGE = 1000
 _FEW = 2
+_AHEAD = 200
+"""Files that a search reads at once; what is left when its page is full was read for nothing."""
 # Above every element that a path may hold (P1), so that `path + _END` skips all below a directory.
 _END = "/" + "\U0010ffff" * 257
 
@@ -172,7 +174,7 @@ def glob(
     low, high = below(pattern.prefix)
     start, size = max(start, low), _FEW
     while len(found) < limit and (files := span(rows, view.stretches, start, high, size)):
-        size = min(size * 4, _PAGE)
+        size = min(size * 4, _AHEAD)
         for row in files:
             start = row.path
             matches = pattern.matches_of(row.path)
