@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -100,8 +101,7 @@ def beside(
     try:
         times = peer(folder / project.name, count, project, programs, options.limit)
     except (subprocess.SubprocessError, OSError) as error:
-        said = str(getattr(error, "stderr", "") or error).strip().splitlines()
-        report.say(f"  {project.name} is left out: {said[-1] if said else error}")
+        report.say(f"  {project.name} is left out: {error}"[:300])
         return
     way = f"{project.like}, {'client' if count < BY_CLIENT else 'CLI'}"
     for run, theirs in times.items():
@@ -140,10 +140,7 @@ def peer(
 
     def run(words: Sequence[str]) -> float:
         begin = time.perf_counter()
-        subprocess.run(
-            words, cwd=folder, env=environment, check=True, timeout=limit, text=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        ended(words, folder, environment, limit)
         return time.perf_counter() - begin
 
     if project.setup:
@@ -163,6 +160,24 @@ def peer(
         added.append(run(project.command))
         there(count + number + 1)
     return {FIRST: first, SAME: median(same), ADDED: median(added)}
+
+
+def ended(words: Sequence[str], folder: Path, environment: dict[str, str], limit: float) -> None:
+    """Run a command to its end, and end all that it has started if that takes too long."""
+    with (folder / "said").open("w+b") as said:
+        process = subprocess.Popen(
+            words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = process.wait(limit)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        if code:
+            said.seek(max(0, said.tell() - 200))
+            raise OSError(f"{words[0]} ended with {code}: {said.read().decode(errors='replace')}")
 
 
 def create(serving: Server, stage: str) -> None:
