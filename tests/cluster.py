@@ -43,7 +43,10 @@ class Member(Server):
     def role(self) -> str:
         """leader or follower; nothing when it does not say."""
         try:
-            return str(self.http.get(f"{self.address}/v1/health").json().get("role", ""))
+            answer = httpx2.get(
+                f"{self.address}/v1/health", timeout=_ASKED_SECONDS, trust_env=False
+            )
+            return str(answer.json().get("role", ""))
         except httpx2.HTTPError:
             return ""
 

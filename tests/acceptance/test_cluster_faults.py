@@ -7,14 +7,17 @@ that there is always something under way where a fault strikes.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx2
 import pytest
 from tests.acceptance.test_cluster import Outputs, alone, begin, check
-from tests.cluster import Cluster, hosts
+from tests.cluster import Cluster, Member, hosts
 from tests.hosts import host_of, until
 
 from vedette_cameras.runtimes import PIPELINES, code_folder
@@ -81,6 +84,54 @@ def at_work(cluster: Cluster, number: int) -> None:
     until(lambda: host_of(cluster.leader(), worker)["running"], worker)
 
 
+class Writer:
+    """Writes new files through one server without end, each asked once, and notes the answers."""
+
+    def __init__(self, server: Member) -> None:
+        self.taken: list[str] = []
+        self.refused: list[str] = []
+        self._server = server
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._write)
+        self._http = httpx2.Client(
+            headers=server.http.headers, timeout=server.http.timeout, trust_env=False
+        )
+        self._thread.start()
+
+    def _write(self) -> None:
+        where = f"{self._server.address}/v1/repos/beside/branches/master/files"
+        for number in count():
+            if self._ending.is_set():
+                return
+            name = f"/f{number}"
+            try:
+                answer = self._http.put(where + name, content=name.encode())
+            except httpx2.HTTPError:
+                continue  # nobody knows
+            if answer.status_code == 200:
+                self.taken.append(name)
+            elif "retry-after" in answer.headers:
+                self.refused.append(name)
+
+    def end(self) -> None:
+        """Write no more."""
+        self._ending.set()
+        self._thread.join()
+        self._http.close()
+
+
+@contextmanager
+def writing(server: Member) -> Iterator[Writer]:
+    """A writer, ended with the block."""
+    server("create-repo", "beside")
+    writer = Writer(server)
+    try:
+        until(lambda: writer.taken)
+        yield writer
+    finally:
+        writer.end()
+
+
 def test_workers_that_are_cut_off_or_killed_lose_nothing(tmp_path: Path, stream: Stream) -> None:
     """C2: one is cut off past its lease and comes back, one is killed."""
     with cluster_at_work(tmp_path, stream) as cluster:
@@ -95,6 +146,33 @@ def test_workers_that_are_cut_off_or_killed_lose_nothing(tmp_path: Path, stream:
         put(cluster, stream.part(3))
         at_work(cluster, 0)
         check(cluster, stream.wanted)
+
+
+def test_a_leader_that_is_cut_off_from_its_database_is_followed_by_another(
+    tmp_path: Path, stream: Stream
+) -> None:
+    """C1: and what it still had under way when it was cut off is not done behind the other's back.
+
+    PostgreSQL ends its sessions, so that what its kernel says again after the cut is not heard.
+    """
+    with cluster_at_work(tmp_path, stream) as cluster:
+        first, second = cluster.servers
+        epoch = cluster.epoch()
+        with writing(first) as writer:
+            first.host.lose(cluster.rows_host)
+            until(lambda: second.role() == "leader")
+            put(cluster, stream.part(1))
+            until(lambda: first.role() == "follower")
+            first.host.mend()
+            done = len(writer.taken)
+            until(lambda: len(writer.taken) > done)
+        assert cluster.epoch() == epoch + 1
+        put(cluster, stream.part(2))
+        put(cluster, stream.part(3))
+        check(cluster, stream.wanted)
+        there = second.files("beside")
+        assert there.keys() >= set(writer.taken)
+        assert not there.keys() & set(writer.refused)
 
 
 def test_the_host_of_the_leader_goes_away_and_then_that_of_the_next(

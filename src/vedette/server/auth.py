@@ -7,8 +7,10 @@ point to 127.0.0.1 (DNS rebinding) by its Host. Both are refused.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from typing import Protocol
 from urllib.parse import quote
@@ -45,13 +47,14 @@ class Gate:
         self.tokens = tokens
         self.loopback = loopback
         self.sessions = sessions
+        self._lookups = ThreadPoolExecutor(8, thread_name_prefix="tokens")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
         if scope["type"] != "http":
             return
         try:
-            scope["vedette.scope"] = self.admit(scope)
+            scope["vedette.scope"] = await self._admitted(scope)
         except VedetteError as error:
             if self.sessions is not None and isinstance(error, Unauthorized) and _is_page(scope):
                 await _send_to_form(scope, send)
@@ -59,6 +62,13 @@ class Gate:
                 await problem.send(send, error)
             return
         await self.app(scope, receive, send)
+
+    async def _admitted(self, scope: Scope) -> str:
+        if self.tokens.remember:
+            return self.admit(scope)
+        # Looked up each time, in a database that may be away: nobody else is to wait for that.
+        here = asyncio.get_running_loop()
+        return await here.run_in_executor(self._lookups, self.admit, scope)
 
     def admit(self, scope: Scope) -> str:
         """The scope of the caller. Raises Unauthorized or Forbidden."""

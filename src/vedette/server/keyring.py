@@ -17,7 +17,7 @@ class Tokens:
 
     def __init__(self, store: MetadataStore, *, remember: bool = True) -> None:
         self._store = store
-        self._remember = remember
+        self.remember = remember
         self._known: dict[bytes, str] = {}
 
     def scope_of(self, token: str) -> str | None:
@@ -38,7 +38,7 @@ class Tokens:
             return None
         if len(self._known) > 10_000:
             self._known.clear()
-        if self._remember:
+        if self.remember:
             self._known[digest] = row[0]
         return str(row[0])
 
