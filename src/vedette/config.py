@@ -28,6 +28,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `grace`: seconds that bytes are kept after the last who named them has gone; more than three
     leases (ENGINE K3). `keep_jobs` and `keep_failed_jobs`: days that ended jobs are kept with their
     logs and results, good ones and others; inf: for ever.
+    `quota_bytes`: what all objects may take, 0: any number. Below `reserve_free_bytes` of free disk
+    what users put is refused (None: 256 MiB, at most 2% of the disk); below `warn_free_bytes` or
+    `warn_free_percent` there is a warning.
     `egress_roots`: folders and s3:// prefixes to which outputs may be copied.
     `apps` holds a table of settings for each application.
 
@@ -44,6 +47,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     grace: float = 60.0
     keep_jobs: float = 30.0
     keep_failed_jobs: float = 90.0
+    quota_bytes: int = 0
+    reserve_free_bytes: int | None = None
+    warn_free_bytes: int = 0
+    warn_free_percent: float = 5.0
     database: str = ""
     advertise: str = ""
     egress_roots: tuple[str, ...] = ()
@@ -94,6 +101,12 @@ def load(given: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
 
 
 def _check_keeping(settings: Settings) -> None:
+    for name in ("quota_bytes", "reserve_free_bytes", "warn_free_bytes"):
+        size: int | None = getattr(settings, name)
+        if size is not None and not 0 <= size <= 1 << 60:
+            raise Invalid(f"{name} is {size}: use a number of bytes, 0 for none")
+    if not 0 <= settings.warn_free_percent <= 100:
+        raise Invalid(f"warn_free_percent is {settings.warn_free_percent:g}: use 0 to 100")
     for name in ("keep_jobs", "keep_failed_jobs"):
         days: float = getattr(settings, name)
         if not days > 0:  # nan is not greater either

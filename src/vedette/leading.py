@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -33,6 +34,7 @@ from vedette.scheduling.upkeep import Upkeep
 from vedette.server import serving, tokens
 from vedette.server.local import LocalTransport
 from vedette.server.site import Site
+from vedette.server.space import Bounds, Space
 from vedette.versioning import backup
 from vedette.versioning.collect import Policy
 from vedette.worker.agents import agent_for
@@ -97,14 +99,30 @@ class Leading:
         self.loop = Loop(store, objects, own, images, clock, new_id)
         self.site = Site(self.loop, __version__, datetime.now(UTC))
         self.site.egress_roots = settings.egress_roots
+        self.site.space = self._space()
         policy = Policy(grace=int(settings.grace * 1e6))
         self.site.upkeep = self.upkeep = Upkeep(
             self.loop, clock, policy,
             keep=Keep(jobs=settings.keep_jobs, failed=settings.keep_failed_jobs),
-            deleting=partial(backup.deleting, settings.data),
+            deleting=partial(backup.deleting, settings.data), look=self.site.space.room,
         )  # fmt: skip
         self._local = LocalTransport(self.site)
         self.client = Client(self._local)
+
+    def _space(self) -> Space:
+        settings = self.settings
+        folders = [settings.data]
+        if settings.objects.startswith("/"):
+            folders.append(Path(settings.objects))
+        stored = 0
+        if settings.quota_bytes:
+            with self.loop.store.read() as rows:
+                (stored,) = rows.one("stored_bytes") or (0,)
+        bounds = Bounds(
+            quota=settings.quota_bytes, reserve=settings.reserve_free_bytes,
+            warn_bytes=settings.warn_free_bytes, warn_percent=settings.warn_free_percent,
+        )  # fmt: skip
+        return Space(folders, bounds, lambda: int(stored) + self.loop.stored)
 
     async def open(self, address: str, *, near: bool) -> None:
         """Begin to schedule. `near`: nobody off this machine can reach `address`."""

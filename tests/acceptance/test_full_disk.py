@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.acceptance.test_keeping import swept
 from tests.program import serving
 
 from vedette.model.errors import NoSpace
@@ -17,6 +18,12 @@ SPEC = {
     "pipeline": {"name": "p"},
     "transform": {"image": "", "cmd": ["cp", "-r", "/pfs/images/.", "/pfs/out"]},
     "input": {"pfs": {"repo": "images", "glob": "/*"}},
+}
+
+SMALL = {
+    "pipeline": {"name": "count"},
+    "transform": {"image": "", "cmd": ["sh", "-c", "ls /pfs/small > /pfs/out/names"]},
+    "input": {"pfs": {"repo": "small", "glob": "/"}},
 }
 
 
@@ -69,4 +76,42 @@ def test_a_full_disk_refuses_in_one_line_loses_nothing_and_works_again_when_ther
             assert server.content("p", path) == content
         jobs = server("list-job", "--raw").rows
         assert len(jobs) == len(accepted)
+        assert "Traceback" not in server.said()
+
+
+def test_a_reserve_lets_users_out_of_a_disk_that_is_nearly_full(
+    small_disk: tuple[Path, list[str]],
+) -> None:
+    """Puts are refused while deleting, squashing and collecting go on, and jobs end."""
+    data, words = small_disk
+    settings = "grace = 0.05\\nreserve_free_bytes = 8000000\\nwarn_free_bytes = 9500000\\n"
+    there = f"printf '{settings}' > '{data}/vedette.toml' && exec"
+    with serving(data, prefix=[word.replace("exec", there) for word in words]) as server:
+        server("create-repo", "images")
+        server("create-repo", "small")
+        server("put-file", "small@master:/a", "-f", "-", stdin=b"a")
+        accepted: list[str] = []
+        content = b""
+        while len(accepted) < 60:
+            content = os.urandom(1_200_000)
+            path = f"/{len(accepted)}.bin"
+            done = server.tell("put-file", "images", "master", path, "-f", "-", stdin=content)
+            if done.code:
+                assert done.code == NoSpace.exit_code, done
+                assert "reserve_free_bytes" in done.err and done.err.count("\n") == 1
+                break
+            accepted.append(path)
+        assert 3 < len(accepted) < 60
+        refused = server("put-file", "small@master:/x", "-f", "-", stdin=content, code=7)
+        assert "make room" in refused.err
+        assert "WARNING the disk that holds" in server("status").out
+        server("create-pipeline", "-f", "-", stdin=json.dumps(SMALL).encode())
+        server.idle()
+        assert server("list-job", "--raw").rows[0]["state"] == "SUCCESS"
+        server("delete-file", "images@master:/0.bin")
+        server("squash-commit", "images@master^2")
+        server("delete-file", "images@master:/", "--for-good", "--reason", "room")
+        swept(server)
+        server("put-file", "small@master:/x", "-f", "-", stdin=content)
+        assert "WARNING" not in server("status").out
         assert "Traceback" not in server.said()

@@ -45,6 +45,13 @@ async def status(client: Client, raw: bool) -> None:
         shown.raw([found])
         return
     print(f"server {found.version}, started {shown.age(found.started)}")
+    room = found.space
+    if room.total:
+        print(f"disk {shown.size(room.free)} of {shown.size(room.total)} free")
+    if room.quota:
+        print(f"objects {shown.size(room.stored)} of {shown.size(room.quota)} allowed")
+    if room.warning:
+        print(f"WARNING {room.warning}")
     rows = ((s.application, s.name, s.state, s.pending, s.error) for s in found.services)
     shown.table(("APPLICATION", "SERVICE", "STATE", "PENDING", "ERROR"), rows)
 

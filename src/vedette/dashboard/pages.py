@@ -52,6 +52,7 @@ async def overview(client: Client, query: Query) -> dict[str, Any]:
         "pipelines": pipelines,
         "repos": repos,
         "jobs": jobs,
+        "warning": status.space.warning,
         "troubles": [service for service in status.services if service.error],
     }
 

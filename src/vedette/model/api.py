@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from vedette.model.files import CommitInfo, FileChange, FileInfo, Write
 from vedette.model.job import DatumInfo, JobInfo
+from vedette.model.keeping import Room
 from vedette.model.pipeline import PipelineInfo
 
 
@@ -193,6 +194,7 @@ class Status(Struct, frozen=True, kw_only=True):
     version: str
     started: datetime
     services: tuple[ServiceState, ...] = ()
+    space: Room = Room()
 
 
 class Version(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,22 @@ class Collected(Struct, frozen=True, kw_only=True):
     busy: bool = False
 
 
+class Room(Struct, frozen=True, kw_only=True):
+    """Room on the disk that has least of it, in bytes, and what is to be said of that.
+
+    Below `reserve` bytes `free` what users put is refused. `stored` are the bytes of all objects,
+    told where there is a `quota` for them.
+    """
+
+    folder: str = ""
+    free: int = 0
+    total: int = 0
+    reserve: int = 0
+    stored: int = 0
+    quota: int = 0
+    warning: str = ""
+
+
 class Fault(Struct, frozen=True, kw_only=True):
     """Something amiss. `kind`: missing, damaged, rows, or left (deleted, and still there)."""
 

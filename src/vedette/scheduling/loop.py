@@ -84,6 +84,7 @@ class Loop:
         self.store = store
         self.objects = objects
         self.source = LocalSource(self)
+        self.stored = 0  # bytes that objects have grown by since the start
         self._launcher = launcher
         self._runtimes = runtimes
         self._clock = clock
@@ -124,11 +125,7 @@ class Loop:
         if self._thread.is_alive():
             self._thread.join()
         for operation in self._inbox.operations:
-            _settle(
-                operation.future,
-                None,
-                Unavailable("the server is stopping: try again", retry_after=1),
-            )
+            _settle(operation.future, None, _stopped())
         for claim in self._inbox.claims.values():
             _settle(claim.future, [])
         self._inbox = _Inbox()
@@ -142,9 +139,7 @@ class Loop:
         future: Future[T] = Future()
         with self._wake:
             if self._stopping:
-                future.set_exception(
-                    Unavailable("the server is stopping: try again", retry_after=1)
-                )
+                future.set_exception(_stopped())
                 return future
             self._inbox.operations.append(Operation(work, future, durable))
             self._wake.notify()
@@ -300,10 +295,11 @@ class Loop:
                 self._perform(round, tx, operation)
             self._schedule(round, tx)
             self.objects.sync()
+        self.stored += tx.stored
         self._answer(round, operations)
 
     def _perform(self, round: Round, tx: SchedulingTransaction, operation: Operation[Any]) -> None:
-        marks = len(tx.finished), len(tx.intents)
+        marks = len(tx.finished), len(tx.intents), tx.stored
         operation.error = None
         if operation.durable:
             # Its fault would undo the round, so it needs no savepoint of its own.
@@ -314,6 +310,7 @@ class Loop:
                 operation.result = operation.work(round)
         except Exception as error:  # noqa: BLE001 - its caller is told; others go on
             del tx.finished[marks[0] :], tx.intents[marks[1] :]
+            tx.stored = marks[2]
             operation.error = error
             return
         for intent in tx.intents[marks[1] :]:
@@ -371,6 +368,10 @@ class Loop:
         if here != self._demanded:
             self._demanded = here
             self._launcher.wanted(here)
+
+
+def _stopped() -> Unavailable:
+    return Unavailable("the server is stopping: try again", retry_after=1)
 
 
 def _settle(future: Future[T], result: T | None, error: BaseException | None = None) -> bool:

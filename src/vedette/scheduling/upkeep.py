@@ -42,6 +42,7 @@ class Upkeep:
     """Collects garbage every now and then. `clock` gives microseconds since 1970 UTC.
 
     `deleting` is entered while bytes go; it gives False when none may, for a backup is made.
+    `look` is called before.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Upkeep:
         period: float = PERIOD,
         keep: Keep | None = None,
         deleting: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True),
+        look: Callable[[], object] = lambda: None,
     ) -> None:
         self._loop = loop
         self._clock = clock
@@ -59,6 +61,7 @@ class Upkeep:
         self._period = period
         self._keep = keep or Keep()
         self._deleting = deleting
+        self._look = look
         self._next_results = 0
         self._stopping = threading.Event()
         self._turn = threading.Lock()
@@ -148,6 +151,7 @@ class Upkeep:
     def _run(self) -> None:
         while not self._stopping.wait(self._period):
             try:
+                self._look()
                 self.collect()
             except Unavailable as error:
                 if not self._stopping.is_set():

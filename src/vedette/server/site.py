@@ -25,6 +25,7 @@ from vedette.server.hub import Hub
 from vedette.server.keyring import Tokens
 from vedette.server.noting import noted
 from vedette.server.services import Supervisor
+from vedette.server.space import Space
 from vedette.server.told import Told
 from vedette.versioning.transaction import Transaction
 
@@ -93,6 +94,7 @@ class Site:
         self.hub = Hub(rounds.listen)
         self.services = Supervisor()
         self.upkeep: Upkeep | None = None
+        self.space = Space()
         self.egress_roots: tuple[str, ...] = ()
         self.tokens = Tokens(rounds.store)
         self.hosts = Hosts()

@@ -28,7 +28,10 @@ async def health(site: Site, _: Call) -> Health:
 
 async def status(site: Site, _: Call) -> Status:
     """The server and its services."""
-    return Status(version=site.version, started=site.started, services=await site.services.states())
+    return Status(
+        version=site.version, started=site.started, services=await site.services.states(),
+        space=site.space.room(),
+    )  # fmt: skip
 
 
 async def idle(site: Site, call: Call) -> Idle:

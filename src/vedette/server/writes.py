@@ -30,10 +30,13 @@ async def put_file(site: Site, call: Call) -> WriteResult:
         return await committed(site, [write], [None])
     data = await call.data(INLINE)
     if isinstance(data, bytes):
+        site.space.admit(len(data))
         ready = await staged(site, data)
     else:
         _check_repo(site, repo)
-        ready = await staged_stream(site, *data, what=path)
+        head, rest = data
+        site.space.admit(len(head))
+        ready = await staged_stream(site, head, site.space.admitted(rest), path)
     write = Write(repo=repo, branch=branch, path=path, append=query.append)
     return await committed(site, [write], [ready])
 
@@ -55,7 +58,7 @@ async def put_tar(site: Site, call: Call) -> WriteResult:
     if not call.inside and not call.media.startswith("application/x-tar"):
         raise Invalid(f"a body of type {call.media!r}: send a tar stream as application/x-tar")
     _check_repo(site, repo)
-    found = await staged_tar(site, call.chunks())
+    found = await staged_tar(site, site.space.admitted(call.chunks()))
     writes = [Write(repo=repo, branch=branch, path=path, append=query.append) for path, _ in found]
     return await committed(site, writes, [ready for _, ready in found])
 
@@ -74,6 +77,7 @@ async def transaction(site: Site, call: Call) -> WriteResult:
             ready.append(None)
             writes.append(write)
         else:
+            site.space.admit(len(write.data))
             ready.append(await staged(site, write.data))
             writes.append(msgspec.structs.replace(write, data=None))
     return await committed(site, writes, ready)
@@ -85,7 +89,9 @@ async def committed(
     """Commit staged writes, and say what became of them."""
 
     def work(tx: Transaction) -> WriteResult:
+        before = tx.stored
         made = commits.commit_files(tx, writes, ready)
+        site.space.check(tx.stored if tx.stored > before else 0)
         return WriteResult(
             id=made.id,
             commits=tuple(commits.info(tx.rows, row) for row in made.commits),

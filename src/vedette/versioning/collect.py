@@ -70,6 +70,7 @@ def take(tx: Transaction, before: int, busy: Collection[bytes], limit: int = _PA
         else:
             rows.run("object_drop", id=name)
             objects, size = objects + 1, size + found[0]
+            tx.stored -= found[0]
             if found[2] is not None:
                 rows.run("pack_dead", number=found[2], size=found[0], now=tx.now)
             if found[1] or found[2] is not None:

@@ -80,7 +80,7 @@ def on_their_way() -> list[Prepared]:
 def store(tx: Transaction, data: bytes | Prepared) -> ObjectId:
     """Make bytes known to a transaction; bytes that are known already are kept once."""
     ready = data if isinstance(data, Prepared) else prepare(tx.objects, data)
-    tx.rows.run(
+    added = tx.rows.run(
         "object_add",
         id=ready.id,
         size=ready.size,
@@ -88,6 +88,7 @@ def store(tx: Transaction, data: bytes | Prepared) -> ObjectId:
         pack=ready.place.pack,
         place=ready.place.offset,
     )
+    tx.stored += ready.size if added else 0
     return ready.id
 
 

@@ -27,7 +27,8 @@ class Finished(Struct, frozen=True, kw_only=True):
 class Transaction:
     """What a change needs: rows, objects, the time in microseconds since 1970 UTC, fresh ids.
 
-    `finished` lists the commits that were finished so far, in order.
+    `finished` lists the commits that were finished so far, in order; `stored` counts the bytes of
+    the objects that became known, less those that were forgotten.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Transaction:
         self.now = now
         self.finished: list[Finished] = []
         self.new_id = new_id
+        self.stored = 0
 
     def suspect(self, dropped: Iterable[Row]) -> None:
         """Note objects that may be nobody's any more: the first column of rows that were dropped.
