@@ -256,7 +256,15 @@ async def _until_gone(pump: Any, receive: Receive) -> None:
         while message["type"] != "http.disconnect":
             message = await receive()
 
-    tasks = [asyncio.ensure_future(pump), asyncio.ensure_future(gone())]
+    try:
+        await first_end(pump, gone())
+    except Exception as error:
+        raise Unavailable(f"the stream broke: {error}") from error
+
+
+async def first_end(*works: Awaitable[None]) -> None:
+    """Run several until one ends, and cancel the others. Raises what it raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -265,4 +273,4 @@ async def _until_gone(pump: Any, receive: Receive) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         if not task.cancelled() and (error := task.exception()) is not None:
-            raise Unavailable(f"the stream broke: {error}") from error
+            raise error

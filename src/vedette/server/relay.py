@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vedette.model.api import Health
 from vedette.model.errors import Unavailable, VedetteError
 from vedette.server import problem
-from vedette.server.api import HungUpError, raw_path_of, send_value
+from vedette.server.api import HungUpError, first_end, raw_path_of, send_value
 from vedette.server.once import KEY
 
 PATIENCE_SECONDS = 8.0
@@ -232,13 +232,4 @@ async def _answer(response: httpx2.Response, send: _Begun, body: _Body) -> None:
     if not body.whole:
         await pump()
         return
-    tasks = [asyncio.ensure_future(pump()), asyncio.ensure_future(body.hung_up())]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise error
+    await first_end(pump(), body.hung_up())
