@@ -17,7 +17,7 @@ import msgspec
 
 from vedette.client.endpoints import EVENTS
 from vedette.client.lines import lines
-from vedette.client.transport import KEY_HEADER, Body, Endpoint
+from vedette.client.transport import KEY_HEADER, TIME_DIGITS, Body, Endpoint
 from vedette.model.errors import Invalid, InvalidName, Unavailable, VedetteError, subclasses
 from vedette.model.events import Event
 from vedette.model.paths import clean
@@ -87,7 +87,7 @@ class HttpTransport:
         answer was lost, for what changes something has a key that keeps it from being done twice.
         Not a stream that can be read only once.
         """
-        key = secrets.token_hex(16) if endpoint.once and endpoint.method != "GET" else ""
+        key = _new_key() if endpoint.once and endpoint.method != "GET" else ""
         again = body is None or callable(body) or isinstance(body, _AGAIN)
         lost: Unavailable | None = None
         until = 0.0
@@ -187,6 +187,10 @@ def _not_reached(address: str, error: BaseException) -> str:
             return f"{address} does not speak TLS ({cause.reason}): try http:// in the address"
         cause = cause.__cause__ or cause.__context__
     return f"no server answers at {address}: start one with `vedette serve`"
+
+
+def _new_key() -> str:
+    return f"{time.time_ns() // 1_000_000:0{TIME_DIGITS}x}{secrets.token_hex(10)}"
 
 
 def _pause_of(error: Unavailable) -> float:

@@ -17,6 +17,8 @@ Body = Struct | Mapping[str, Any] | bytes | Chunks | Callable[[], Chunks] | None
 """A stream can be sent once only; what makes streams is asked for another to send again."""
 
 KEY_HEADER = "idempotency-key"
+TIME_DIGITS = 12
+"""With so many hex digits of milliseconds a key begins that costs the server least."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

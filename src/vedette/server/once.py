@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from vedette.client.transport import KEY_HEADER, Endpoint
+from vedette.client.transport import KEY_HEADER, TIME_DIGITS, Endpoint
 from vedette.model.errors import Conflict, Invalid, Unavailable, VedetteError
 from vedette.server.call import Call, Handler
 from vedette.server.noting import current
@@ -32,7 +32,8 @@ def key_of(endpoint: Endpoint[Any], headers: dict[bytes, bytes], target: bytes) 
         raise Invalid(f"an {KEY_HEADER} of {len(given)} characters: use 1 to {LONGEST}")
     caller = headers.get(b"authorization", b"")
     parts = (endpoint.method.encode(), target, caller, given)
-    return blake2b(b"\0".join(parts), digest_size=16).digest()
+    # Keys that begin with the time, as our client's do, are neighbours in the index: half the cost.
+    return given[:TIME_DIGITS] + blake2b(b"\0".join(parts), digest_size=16).digest()
 
 
 async def carried_out(
