@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,41 @@ def test_u5_restart_datum_runs_a_failed_datum_again(engine: Rig) -> None:
     engine.settle()
     assert engine.failed("one") == []
     assert sorted(engine.tree("two")) == ["/a"]
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_s1_a_failed_datum_whose_file_was_replaced_takes_nothing_from_the_present_one(
+    engine: Rig, held: bool
+) -> None:
+    """U5: also where the file is replaced by a job that has not ended when it is asked for."""
+    broken, replaced = threading.Event(), threading.Event()
+    broken.set()
+
+    def sometimes(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        if b"old" in inputs["images"].values() and broken.is_set():
+            raise ValueError("the disk was full")
+        if b"new" in inputs["images"].values():
+            assert replaced.wait(60)
+        return copy(task, inputs)
+
+    engine.code["one"] = sometimes
+    engine.pipeline("one", pfs("images", "/*"), on_datum_failure="datum")
+    engine.put("images", {"/a": b"old"})
+    engine.settle()
+    (number,) = engine.failed("one")
+    broken.clear()
+    if not held:
+        replaced.set()
+    engine.put("images", {"/a": b"new"})
+    if not held:
+        engine.settle()
+    engine.loop.submit(lambda tx: datums.restart(tx, number)).result()
+    replaced.set()
+    engine.settle()
+    assert engine.tree("one") == {"/a": b"images/a=new"}
+    for job in engine.jobs("one"):
+        assert job.state == "SUCCESS"
+        assert job.processed + job.skipped + job.failed + job.recovered == job.total == 1
 
 
 def test_m2_two_datums_that_write_one_path_fail_the_job_naming_both(engine: Rig) -> None:

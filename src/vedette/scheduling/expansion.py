@@ -75,8 +75,7 @@ def _room(round: Round, job: Job) -> int:
 
 
 def _found(round: Round, job: Job) -> None:
-    """All of a job's datums are found."""
-    _force(round, job)
+    """All of a job's datums are found, but for those of `run_again`."""
     job.expansion = job.now = None
     job.expanded = True
     if job.pending:
@@ -276,10 +275,10 @@ def _has_noted(round: Round, job: Job, num: int) -> bool:
     return round.rows.one("job_has_datum", job=job.num, datum=num) is not None
 
 
-def _force(round: Round, job: Job) -> None:
-    """Run datums again that no change of inputs asks for (`restart-datum`, new references)."""
-    known = {effect.datum for effect in job.effects.values()} if job.forced else set()
-    for num in sorted(job.forced):
+def _force(round: Round, job: Job, nums: set[int]) -> None:
+    """Run datums again that no change of inputs asks for."""
+    known = {effect.datum for effect in job.effects.values()}
+    for num in sorted(nums):
         if num in known or (
             job.spilled and round.rows.one("job_has_datum", job=job.num, datum=num)
         ):
@@ -303,22 +302,43 @@ def _force(round: Round, job: Job) -> None:
         enqueue(round, job, datum, order)
 
 
-def run_recovered(round: Round, job: Job) -> bool:
-    """Whether datums that the job before recovered from must run again first (ENGINE S4).
+def run_again(round: Round, job: Job) -> bool:
+    """Whether datums must run first that no change of inputs asks for.
 
-    Known only when that job has ended, so it is asked of the oldest job, when it is complete.
+    Those that were asked for (`restart-datum`, new references), and those that the job before
+    recovered from (ENGINE S4). Asked of the oldest job, when it is complete: only then is it known
+    which datum each identity has. One whose file holds other bytes by now is nobody's, and its
+    output would stand in the place of the present one's (ENGINE S1).
     """
-    if job.retried or job.full or not job.pipeline.spec.transform.err_cmd:
+    if job.retried or job.full:
         return False
     job.retried = True
+    recovers = bool(job.pipeline.spec.transform.err_cmd)
+    if not job.forced and not recovers:
+        return False
     flush_datums(round)
-    for num, ident in round.rows.all(
-        "recovered_members", name=job.pipeline.family, pipeline=job.pipeline.id
-    ):
-        if ident not in job.gone and ident not in job.effects:
-            job.forced.add(num)
-    _force(round, job)
+    wanted = {num for num in job.forced if _is_present(round, job, num)}
+    if recovers:
+        found = round.rows.all(
+            "recovered_members", name=job.pipeline.family, pipeline=job.pipeline.id
+        )
+        wanted.update(num for num, ident in found if _is_untouched(job, ident))
+    job.forced.update(wanted)
+    _force(round, job, wanted)
     return job.pending > 0
+
+
+def _is_untouched(job: Job, ident: bytes) -> bool:
+    return ident not in job.gone and ident not in job.effects
+
+
+def _is_present(round: Round, job: Job, num: int) -> bool:
+    """Whether an identity has this datum by now, and the job changes nothing about it."""
+    row = round.rows.one("datum_by_num", num=num)
+    if row is None or not _is_untouched(job, bytes(row[2])):
+        return False
+    present = round.rows.one("member", pipeline=job.pipeline.id, ident=row[2])
+    return present is not None and present[0] == num
 
 
 def undo(round: Round, job: Job) -> None:

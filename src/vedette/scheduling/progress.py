@@ -77,7 +77,7 @@ def _finish(round: Round, pipeline: Pipeline) -> bool:
                 break
             continue
         job = pipeline.jobs[0]
-        if expansion.run_recovered(round, job):
+        if expansion.run_again(round, job):
             return False
         if not finishing.finish(round, job):
             break
