@@ -58,8 +58,6 @@ def storm(backend: str, folder: Path, seed: int, seconds: float) -> list[str]:
             finally:
                 watch.stop()
         again = settle(api)
-        swept = api.http.post(f"{api.addresses[0]}/v1/garbage?full=true")
-        assert swept.status_code == 200, swept.text
         installation.told()
         memory.save(folder / "noted.json")
         found = [*faults(api, memory.noted), *wrong_outputs(api)]
