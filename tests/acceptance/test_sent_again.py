@@ -237,7 +237,7 @@ def test_an_answer_that_was_lost_is_asked_for_again(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_killed_before_its_answer_has_done_it_once(tmp_path: Path) -> None:
-    """C5: killed after the commit, before the answer, and begun again."""
+    """C1: killed after the commit, before the answer, and begun again."""
     with serving(tmp_path / "data") as server, lossy(server) as proxy:
         server("create-repo", "in")
 
@@ -260,7 +260,7 @@ def test_a_server_that_is_killed_before_its_answer_has_done_it_once(tmp_path: Pa
 def test_a_leader_that_is_killed_before_its_answer_has_done_it_once(
     tmp_path: Path, postgres: Postgres
 ) -> None:
-    """C5 across servers: the next leader knows what the one before has done."""
+    """C1 across servers: the next leader knows what the one before has done."""
     words = ["--database", postgres.empty(), "--objects", str(tmp_path / "shared"),
              "--workers", "0"]  # fmt: skip
     with ExitStack() as stack:
