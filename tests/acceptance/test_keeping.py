@@ -102,3 +102,30 @@ def test_rules_are_typed_as_ages_and_counts(
 def test_a_rule_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="--retain"):
         read_rule(text)
+
+
+def test_du_of_a_commit_says_what_it_brought_and_what_only_it_has(tmp_path: Path) -> None:
+    """P11: what sharing saves is the difference between a commit's size and what it brought."""
+    with serving(tmp_path / "data") as server:
+        for repo in ("one", "two"):
+            server("create-repo", repo)
+        server.put("one", "a", b"a" * 100)
+        second = server.put("one", "b", b"b" * 50)
+        third = server.put("one", "again", b"a" * 100)
+        server.put("two", "elsewhere", b"b" * 50)
+        words = ("du", "one@master", f"one@{second}", "two@master", "--raw")
+        newest, middle, other = server(*words).rows
+        assert newest["commit"] == third
+        assert (newest["files"], newest["size"]) == (3, 250)
+        assert (newest["brought"], newest["own"]) == (100, 0)
+        assert (middle["files"], middle["size"], middle["brought"], middle["own"]) == (
+            2, 150, 50, 0,
+        )  # fmt: skip
+        assert (other["brought"], other["own"]) == (50, 0)
+        server.put("one", "new", b"c" * 7)
+        (row,) = server("du", "one@master", "--raw").rows
+        assert (row["contents"], row["brought"], row["own"]) == (1, 7, 7)
+        server("start-commit", "one", "master")
+        done = server.tell("du", "nowhere@master")
+        assert done.code != 0
+        assert len(done.err.splitlines()) == 1

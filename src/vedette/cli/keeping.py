@@ -103,11 +103,17 @@ async def delete_commit(client: Client, where: tuple[str, ...]) -> None:
 
 
 @click.command("du")
-@click.argument("repos", nargs=-1, metavar="[REPO ...]")
+@click.argument("repos", nargs=-1, metavar="[REPO ... | REPO@COMMIT ...]")
 @raw_option
 @connected
 async def du(client: Client, repos: tuple[str, ...], raw: bool) -> None:
-    """Show what repos take up: at the head, in all versions, once each, and shared with others."""
+    """Show what repos take up: at the head, in all versions, once each, and shared with others.
+
+    Of a commit: all of its files, what it brought, and what of that nothing else has.
+    """
+    if any("@" in name for name in repos):
+        await _du_commits(client, repos, raw)
+        return
     names = repos or [repo.name for repo in await client.list_repo()]
     found = [await client.du(name) for name in names]
     if raw:
@@ -118,6 +124,17 @@ async def du(client: Client, repos: tuple[str, ...], raw: bool) -> None:
         for u in found
     )
     shown.table(("NAME", "HEAD", "VERSIONS", "STORED", "SHARED", "OBJECTS"), rows)
+
+
+async def _du_commits(client: Client, places: tuple[str, ...], raw: bool) -> None:
+    found = [await client.du_commit(*commit_of((place,))) for place in places]
+    if raw:
+        shown.raw(found)
+        return
+    rows = (
+        (u.repo, u.commit, u.files, *map(shown.size, (u.size, u.brought, u.own))) for u in found
+    )
+    shown.table(("REPO", "COMMIT", "FILES", "SIZE", "BROUGHT", "OWN"), rows)
 
 
 def read_rule(text: str) -> tuple[float | None, int | None]:

@@ -66,3 +66,7 @@ class KeepCalls:
     async def du(self, repo: str) -> keeping.Usage:
         """What a repo takes up, and what sharing saves."""
         return await self.transport.call(at.DU, {"repo": repo})
+
+    async def du_commit(self, repo: str, ref: str) -> keeping.CommitUsage:
+        """What a commit takes up, and what of it is its own."""
+        return await self.transport.call(at.DU_COMMIT, {"repo": repo, "ref": ref})

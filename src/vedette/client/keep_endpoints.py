@@ -72,6 +72,11 @@ DU = Endpoint(
     summary="What a repo takes up, and what sharing saves",
 )  # fmt: skip
 
+DU_COMMIT = Endpoint(
+    name="du_commit", method="GET", path="/v1/repos/{repo}/commits/{ref}/usage",
+    answer=keeping.CommitUsage, summary="What a commit takes up, and what of it is its own",
+)  # fmt: skip
+
 KEEP_ENDPOINTS: tuple[Endpoint[Any], ...] = tuple(
     value for value in list(globals().values()) if isinstance(value, Endpoint)
 )

@@ -81,6 +81,22 @@ class Deleted(Struct, frozen=True, kw_only=True):
     files: int
 
 
+class CommitUsage(Struct, frozen=True, kw_only=True):
+    """What a commit takes up, in bytes.
+
+    `size` is all of its `files`, as if each were stored by itself; `brought` what it added to what
+    was there, each content once; `own` what of that no other version of a file has, in any repo.
+    """
+
+    repo: str
+    commit: str
+    files: int
+    size: int
+    contents: int
+    brought: int
+    own: int
+
+
 class Usage(Struct, frozen=True, kw_only=True):
     """What a repo takes up, in bytes.
 

@@ -9,7 +9,7 @@ import msgspec
 
 from vedette.model.errors import NotFound, TooLarge, Unavailable
 from vedette.model.files import RepoInfo
-from vedette.model.keeping import CheckLine, Collected, Deleted, Rule, Usage
+from vedette.model.keeping import CheckLine, Collected, CommitUsage, Deleted, Rule, Usage
 from vedette.model.paths import clean
 from vedette.scheduling.intents import CommitsSquashed, intend
 from vedette.scheduling.upkeep import Upkeep
@@ -114,6 +114,16 @@ async def du(site: Site, call: Call) -> Usage:
     def look() -> Usage:
         with site.read() as rows:
             return usage.usage(rows, call.params["repo"])
+
+    return await asyncio.to_thread(look)
+
+
+async def du_commit(site: Site, call: Call) -> CommitUsage:
+    """What a commit takes up."""
+
+    def look() -> CommitUsage:
+        with site.read() as rows:
+            return usage.of_commit(rows, call.params["repo"], call.params["ref"])
 
     return await asyncio.to_thread(look)
 

@@ -354,6 +354,21 @@ SELECT count(*), coalesce(sum(v.size), 0) FROM (
   UNION ALL SELECT f.size FROM past f JOIN line l ON l.id = f.line
   WHERE l.repo = :repo AND f.object IS NOT NULL AND f.gone IS NULL) v;
 
+-- name: usage_commit
+-- description: Number and bytes of the contents that a commit brought, and bytes of those that no
+-- other version of a file has, in any repo.
+WITH brought(object, size) AS (
+  SELECT object, size FROM live
+  WHERE line = :line AND from_seq = :seq AND object IS NOT NULL AND gone IS NULL
+  UNION SELECT object, size FROM past
+  WHERE line = :line AND from_seq = :seq AND object IS NOT NULL AND gone IS NULL)
+SELECT count(*), coalesce(sum(b.size), 0), coalesce(sum(CASE
+  WHEN EXISTS (SELECT 1 FROM live f WHERE f.object = b.object AND f.gone IS NULL
+    AND (f.line <> :line OR f.from_seq <> :seq)) THEN 0
+  WHEN EXISTS (SELECT 1 FROM past f WHERE f.object = b.object AND f.gone IS NULL
+    AND (f.line <> :line OR f.from_seq <> :seq)) THEN 0
+  ELSE b.size END), 0) FROM brought b;
+
 -- name: usage_objects
 -- description: Number and bytes of the objects of a repo, and bytes of those that other repos have too.
 WITH mine(object, size) AS (
