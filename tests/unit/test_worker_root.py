@@ -83,15 +83,24 @@ def test_secrets_as_files(bench: Bench) -> None:
 
 def test_a_killed_keeper_uses_up_a_try(bench: Bench, tmp_path: Path) -> None:
     """C2: out of memory takes the whole namespace."""
-    code = bench.code("sh", "-c", "echo in; sleep 100", datum_tries=1)
+    code = bench.code("sh", "-c", "echo in; exec sleep 98.765", datum_tries=1)
     bench.source.submit(bench.source.task(code, ONE))
     keeper = wait_for(lambda: children_of(os.getpid()))
-    time.sleep(0.3)
+    # Before its command runs a death would cost no try.
+    wait_for(lambda: [1 for p in Path("/proc").glob("[0-9]*/cmdline") if b"98.765" in _read(p)])
+    time.sleep(0.1)
     os.kill(keeper[-1], 9)
     (result,) = bench.source.wait(1)
     assert (result.state, result.tries) == ("failed", 1)
     assert "killed with all its processes" in result.reason
     assert bench.sh("echo fine").state == "success"
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""  # it has just ended
 
 
 def patched(monkeypatch: pytest.MonkeyPatch, line: str) -> None:

@@ -23,6 +23,10 @@ _STATES: dict[str, Any] = {
 }  # fmt: skip
 
 
+_NUMBER_DIGITS = 19
+"""A number has fewer digits; what has more may be an id."""
+
+
 def of_job(rows: Rows, job_id: str, after: int = 0, limit: int = 1000) -> list[DatumInfo]:
     """The datums that a job looked at: those that its base did not have as they are."""
     job = jobs.inspect(rows, job_id)
@@ -35,7 +39,7 @@ def of_job(rows: Rows, job_id: str, after: int = 0, limit: int = 1000) -> list[D
 
 def inspect(rows: Rows, name: str | int, pipeline: str | None = None) -> DatumInfo:
     """One datum, by number or by its id in hex (its newest record). Raises NotFound."""
-    if isinstance(name, int) or name.isdigit():
+    if isinstance(name, int) or (name.isascii() and name.isdigit() and len(name) < _NUMBER_DIGITS):
         row = rows.one("datum_info", num=int(name))
     else:
         row = rows.one("datum_info_by_ident", ident=_ident(name))
