@@ -301,5 +301,5 @@ def test_the_same_on_postgresql(machine: type[Beside], postgres: Postgres) -> No
 @pytest.mark.parametrize("machine", [Beside, Hurried])
 def test_for_longer(machine: type[Beside]) -> None:
     run_state_machine_as_test(
-        machine, settings=settings(MANNER, max_examples=200, stateful_step_count=20)
+        machine, settings=settings(MANNER, max_examples=80, stateful_step_count=20)
     )

@@ -321,7 +321,7 @@ def test_a_file_may_become_a_directory_when_its_datum_changes(
 
 
 @pytest.mark.parametrize(
-    "side", [20, pytest.param(int(os.environ.get("VEDETTE_SIDE", "300")), marks=pytest.mark.slow)]
+    "side", [20, pytest.param(int(os.environ.get("VEDETTE_SIDE", "150")), marks=pytest.mark.slow)]
 )
 def test_a_cross_is_never_in_memory_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int
