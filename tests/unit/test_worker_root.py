@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -85,22 +86,35 @@ def test_a_killed_keeper_uses_up_a_try(bench: Bench, tmp_path: Path) -> None:
     """C2: out of memory takes the whole namespace."""
     code = bench.code("sh", "-c", "echo in; exec sleep 98.765", datum_tries=1)
     bench.source.submit(bench.source.task(code, ONE))
-    keeper = wait_for(lambda: children_of(os.getpid()))
     # Before its command runs a death would cost no try.
-    wait_for(lambda: [1 for p in Path("/proc").glob("[0-9]*/cmdline") if b"98.765" in _read(p)])
+    (command, *_) = wait_for(lambda: _running(b"98.765"))
     time.sleep(0.1)
-    os.kill(keeper[-1], 9)
+    os.kill(_keeper_of(command), 9)
     (result,) = bench.source.wait(1)
     assert (result.state, result.tries) == ("failed", 1)
     assert "killed with all its processes" in result.reason
     assert bench.sh("echo fine").state == "success"
 
 
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError:
-        return b""  # it has just ended
+def _running(word: bytes) -> list[int]:
+    """The processes that were started with a word."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has just ended
+            if word in file.read_bytes():
+                found.append(int(file.parent.name))
+    return found
+
+
+def _keeper_of(process: int) -> int:
+    """The child of this process that a process descends from."""
+    while (parent := _parent(process)) != os.getpid():
+        process = parent
+    return process
+
+
+def _parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def patched(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
