@@ -383,6 +383,6 @@ def test_an_unknown_user_is_a_crash_that_says_what_to_do(bench: Bench) -> None:
 
 def test_the_working_folder_is_where_the_command_starts(bench: Bench) -> None:
     """R5: it is made when the image has none."""
-    assert texts(bench.sh("pwd; touch here && ls", working_dir="/work/deep")) == [
-        "/work/deep", "here"
+    assert texts(bench.sh("pwd; touch here && ls", working_dir="/made/deep")) == [
+        "/made/deep", "here"
     ]  # fmt: skip

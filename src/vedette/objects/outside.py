@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 from vedette.model.errors import Invalid, Unavailable
-from vedette.objects.bucket import Bucket
 
 Fill = Callable[[int], None]
 """Writes a file's bytes, verified, to an open descriptor, in pieces."""
@@ -69,6 +68,12 @@ class OutsideBucket:
     """The keys under a prefix of a bucket. `folder` is where a file waits until it is sent."""
 
     def __init__(self, url: str, environ: Mapping[str, str], folder: Path | None) -> None:
+        try:
+            from vedette.objects.bucket import Bucket
+        except ImportError:
+            raise Invalid(
+                f"egress to {url} needs another package: pip install 'vedette[s3]'"
+            ) from None
         self._bucket = Bucket(url, environ, patience=10.0)
         self._folder = folder
 

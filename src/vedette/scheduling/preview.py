@@ -22,8 +22,6 @@ from vedette.metadata.store import Row, Rows
 from vedette.model.errors import Invalid
 from vedette.model.inputs import Pfs, leaves
 from vedette.model.job import DatumFile, DatumInfo, DatumPreview
-from vedette.model.pipeline import PipelineSpec
-from vedette.model.work import Pool
 from vedette.objects.memory import MemoryObjects
 from vedette.scheduling import expansion, keys, lookup, recovery
 from vedette.scheduling.pipelines import read_spec
@@ -92,7 +90,7 @@ def formed(
 
     Once it is `late`, forming them ends with LateError.
     """
-    pipeline = recovery.make(rows, row, _Nowhere())
+    pipeline = recovery.read(rows, row)
     heads = [_head(rows, pipeline, index) for index in range(len(pipeline.leaves))]
     missing = [leaf.repo for leaf, head in zip(pipeline.leaves, heads, strict=True) if head is None]
     inputs = tuple(head for head in heads if head is not None)
@@ -103,16 +101,6 @@ def formed(
     with closing(Scratch()) as scratch:
         selected = Sorted(job, expansion.Now(round), scratch, late)
         yield Formed(round, job, tuple(dict.fromkeys(missing)), selected)
-
-
-class _Nowhere:
-    """Nothing is run, so it does not matter where."""
-
-    def problem(self, spec: PipelineSpec) -> str | None:
-        return "nothing is run"
-
-    def pool_of(self, spec: PipelineSpec) -> Pool:
-        raise NotImplementedError
 
 
 def _head(rows: Rows, pipeline: Pipeline, index: int) -> int | None:

@@ -75,8 +75,8 @@ def _since(row: Row | None) -> int:
     return int(row[2]) if row else 0
 
 
-def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
-    """A pipeline from its row. One whose image is unknown here is for other hosts."""
+def read(rows: Rows, row: Row) -> Pipeline:
+    """What a pipeline's row says: its spec and its inputs; not where it runs or how far it is."""
     spec, _ = read_spec(msgspec.json.decode(row[9]))
     found: list[Leaf] = []
     for index, leaf in enumerate(leaves(spec.input)):
@@ -87,11 +87,17 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
                 compile_glob(leaf.glob), isinstance(leaf, Pfs) and leaf.reference, _keys(leaf),
             )
         )  # fmt: skip
-    pipeline = Pipeline(
+    return Pipeline(
         id=row[0], name=row[1], version=row[4], spec=spec, salt=row[5],
         code=skip.code_preimage(spec), repo=row[2], branch=row[3], created=row[6], leaves=found,
         node=expand.number(spec.input), state=row[7], reason=row[8],
     )  # fmt: skip
+
+
+def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
+    """A pipeline from its row. One whose image is unknown here is for other hosts."""
+    pipeline = read(rows, row)
+    spec = pipeline.spec
     problem = runtimes.problem(spec)
     if problem is None:
         pipeline.pool = runtimes.pool_of(spec)
@@ -105,7 +111,7 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
     if spec.job_timeout is not None:
         ended = rows.one("last_end", pipeline=pipeline.id)
         pipeline.turn = (ended[0] if ended else 0) or 0
-    gone = [leaf.repo for leaf in found if leaf.branch[0] == GONE]
+    gone = [leaf.repo for leaf in pipeline.leaves if leaf.branch[0] == GONE]
     if gone:
         pipeline.state, pipeline.reason = "FAILURE", without(gone[0])
     draft = drafts.of(rows, pipeline.id)
