@@ -28,13 +28,13 @@ from vedette.metadata.store import MetadataStore
 from vedette.model.work import Pool
 from vedette.scheduling.egress import Carriers
 from vedette.scheduling.history import Keep
+from vedette.scheduling.long_running import StandingPipelines
 from vedette.scheduling.loop import Loop
-from vedette.scheduling.standing import StandingPipelines
 from vedette.scheduling.upkeep import Upkeep
 from vedette.server import serving, tokens
+from vedette.server.free_space import Bounds, Space
 from vedette.server.local import LocalTransport
 from vedette.server.site import Site
-from vedette.server.space import Bounds, Space
 from vedette.versioning import backup
 from vedette.versioning.collect import Policy
 from vedette.worker.agents import agent_for

@@ -20,9 +20,9 @@ from vedette.leading import bounded
 from vedette.model.hosts import Join
 from vedette.wiring import applications
 from vedette.worker.agents import agent_for
+from vedette.worker.connection import Line
+from vedette.worker.disk_cache import Kept
 from vedette.worker.host import Host, host_name
-from vedette.worker.kept import Kept
-from vedette.worker.line import Line
 from vedette.worker.remote_source import RemoteSource
 from vedette.worker.settings import Settings as WorkerSettings
 

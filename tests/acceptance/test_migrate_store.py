@@ -20,9 +20,9 @@ from vedette.metadata.postgres import PostgresStore
 from vedette.metadata.sqlite import SqliteStore
 from vedette.metadata.store import Rows
 from vedette.model.errors import Conflict, Corrupt, Invalid, NotFound
-from vedette.moving.move import Moved, Plan, move
 from vedette.objects.bucket import Bucket
 from vedette.objects.local import LocalObjects
+from vedette.store_migration.move import Moved, Plan, move
 from vedette.versioning import contents
 
 ARCHIVE = HERE / "0.1.0.tar.gz"

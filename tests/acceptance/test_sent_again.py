@@ -25,7 +25,7 @@ from vedette.model.errors import Unavailable
 from vedette.model.files import WriteResult
 from vedette.server import tokens
 from vedette.server.site import Limits, Site
-from vedette.versioning import once
+from vedette.versioning import idempotency
 from vedette.versioning.transaction import Transaction
 
 FILES = "/v1/repos/in/branches/master/files/"
@@ -153,8 +153,8 @@ def test_what_shows_a_secret_or_has_keys_of_its_own_takes_none() -> None:
 def test_old_calls_are_forgotten_and_no_more_are_kept_than_must(
     rows: MetadataStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(once, "MOST", 3)
-    monkeypatch.setattr(once, "STEP", 2)
+    monkeypatch.setattr(idempotency, "MOST", 3)
+    monkeypatch.setattr(idempotency, "STEP", 2)
 
     def at(now: int, work: Callable[[Transaction], object]) -> None:
         with rows.write() as held:
@@ -162,22 +162,22 @@ def test_old_calls_are_forgotten_and_no_more_are_kept_than_must(
 
     def known() -> list[int]:
         with rows.read() as held:
-            return [n for n in range(8) if once.known(held, b"%d" % n) == (b"a",)]
+            return [n for n in range(8) if idempotency.known(held, b"%d" % n) == (b"a",)]
 
     for n in range(8):
-        at(n, lambda tx, n=n: once.note(tx, b"%d" % n, b"a"))  # type: ignore[misc]
+        at(n, lambda tx, n=n: idempotency.note(tx, b"%d" % n, b"a"))  # type: ignore[misc]
     for now, left in (
-        (once.LEAST, [*range(8)]),
-        (once.LEAST + 3, [3, 4, 5, 6, 7]),
-        (once.LEAST + 9, [5, 6, 7]),
-        (once.KEPT + 7, [7]),
-        (once.KEPT + 8, []),
+        (idempotency.LEAST, [*range(8)]),
+        (idempotency.LEAST + 3, [3, 4, 5, 6, 7]),
+        (idempotency.LEAST + 9, [5, 6, 7]),
+        (idempotency.KEPT + 7, [7]),
+        (idempotency.KEPT + 8, []),
     ):
         for _ in range(9):
             with rows.read() as held:
-                if not once.due(held, now):
+                if not idempotency.due(held, now):
                     break
-            at(now, once.forget)
+            at(now, idempotency.forget)
         assert known() == left, now
 
 

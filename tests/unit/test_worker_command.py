@@ -15,7 +15,7 @@ from vedette.model.ids import object_id
 from vedette.model.inputs import Pfs
 from vedette.model.pipeline import Limits, SecretMount
 from vedette.model.runtime import Runtime
-from vedette.worker import cgroups, fetching
+from vedette.worker import cgroups, lazy_inputs
 from vedette.worker.cgroups import Group
 
 
@@ -319,9 +319,9 @@ def test_a_lazy_file_that_cannot_be_had_fails_the_datum(bench: Bench) -> None:
 
 def test_more_lazy_files_than_pipes_come_as_plain_files(bench: Bench) -> None:
     leaf = Pfs(name="images", repo="images", glob="/*", lazy=True)
-    files = {f"/d/{number:04}": b"x" for number in range(fetching.MAX_PIPES + 5)}
+    files = {f"/d/{number:04}": b"x" for number in range(lazy_inputs.MAX_PIPES + 5)}
     result = bench.sh("cat /pfs/images/d/* | wc -c", {"images": ("/d", files)}, input=leaf)
-    assert texts(result, "stdout") == [str(fetching.MAX_PIPES + 5)]
+    assert texts(result, "stdout") == [str(lazy_inputs.MAX_PIPES + 5)]
     assert "lazy: the first 1,000 files" in texts(result, "system")[0]
 
 

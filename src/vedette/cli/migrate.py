@@ -24,7 +24,7 @@ def migrate_store(data: Path | None, database: str, to_database: str, to_objects
     Everything is copied and compared before it is used: rows one by one, objects with their hashes.
     What was interrupted goes on when the same command is given again.
     """
-    from vedette.moving.move import Plan, move
+    from vedette.store_migration.move import Plan, move
     from vedette.wiring import locked
 
     settings = config.load({"data": data})

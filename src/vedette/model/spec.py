@@ -24,8 +24,8 @@ from vedette.model.spec_fields import spec_fields
 from vedette.model.spec_input import InputReader, check_environment_name
 from vedette.model.spec_limits import check_limits, datum_set, limits
 from vedette.model.spec_lint import likely_conflicts
+from vedette.model.spec_long_running import standing
 from vedette.model.spec_read import Reading
-from vedette.model.spec_standing import standing
 
 __all__ = ["ParsedSpec", "parse_documents", "parse_spec", "spec_fields", "unsupported"]
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import NoReturn
 from uuid import uuid4
 
-from vedette.model.errors import Corrupt, NoSpace, TooLarge, Unavailable
+from vedette.model.errors import NoSpace, TooLarge, Unavailable
 from vedette.model.ids import ObjectId, object_hasher, object_id
-from vedette.objects.store import Held, Link, Place, bounds, verify
+from vedette.objects.store import Held, Near, Place, bounds, lost, verify
 
 PACKED_LIMIT = 1024 * 1024
 PACK_SIZE = 256 * 1024 * 1024
@@ -44,7 +44,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-class LocalObjects:
+class LocalObjects(Near):
     """Objects under a folder, which is made when it is missing.
 
     `packed_limit` and `pack_size` are in bytes. Only one process may have a folder open.
@@ -174,24 +174,8 @@ class LocalObjects:
         except FileNotFoundError:
             data = b""
         if len(data) != count:
-            raise Corrupt(
-                f"object {object_id.hex()[:16]} has lost bytes: {len(data)} of {count} are there; "
-                "restore it from a backup or put the file again",
-                object=object_id.hex(),
-            )
+            raise lost(object_id, len(data), count, "there")
         return verify(object_id, data) if count == size else data
-
-    def link(self, object_id: ObjectId, size: int, place: Place) -> Link | None:
-        """None: there is no way around this store."""
-        return None
-
-    def accept(self, object_id: ObjectId, size: int) -> str | None:
-        """None: there is no way around this store."""
-        return None
-
-    def arrived(self, object_id: ObjectId, size: int) -> bool:
-        """No: nobody can have sent it."""
-        return False
 
     def holds(self, object_id: ObjectId, size: int, place: Place) -> bool:
         """Whether an object's file has its size, or its pack reaches as far; see ObjectStore."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from vedette.model.errors import Corrupt, TooLarge
 from vedette.model.ids import ObjectId, object_hasher
-from vedette.objects.store import Held, Link, Place, bounds, verify
+from vedette.objects.store import Held, Near, Place, bounds, verify
 
 
-class MemoryObjects:
+class MemoryObjects(Near):
     """Objects in a dictionary."""
 
     def __init__(self) -> None:
@@ -52,18 +52,6 @@ class MemoryObjects:
             raise Corrupt(f"object {object_id.hex()[:16]} is not there", object=object_id.hex())
         first, count = bounds(size, offset, length)
         return verify(object_id, data) if count == size else data[first : first + count]
-
-    def link(self, object_id: ObjectId, size: int, place: Place) -> Link | None:
-        """None: there is no way around this store."""
-        return None
-
-    def accept(self, object_id: ObjectId, size: int) -> str | None:
-        """None: there is no way around this store."""
-        return None
-
-    def arrived(self, object_id: ObjectId, size: int) -> bool:
-        """No: nobody can have sent it."""
-        return False
 
     def holds(self, object_id: ObjectId, size: int, place: Place) -> bool:
         """Whether an object is there."""

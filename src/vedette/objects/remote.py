@@ -24,7 +24,7 @@ from vedette.model.ids import ObjectId, object_hasher, object_id
 from vedette.objects.bucket import SINGLE_LIMIT, Bucket, Missing, Taken
 from vedette.objects.cache import Cache
 from vedette.objects.staging import Staged, Staging, read_file
-from vedette.objects.store import Held, Link, Place, bounds, verify
+from vedette.objects.store import Held, Link, Place, bounds, lost, verify
 
 PACKED_LIMIT = 1024 * 1024
 PACK_SIZE = 16 * 1024 * 1024
@@ -142,19 +142,14 @@ class RemoteObjects:
         except Missing:
             data = b""
         if len(data) != count:
-            raise Corrupt(
-                f"object {object_id.hex()[:16]} has lost bytes: {len(data)} of {count} are in "
-                f"{self.bucket}/{key}; restore it from a backup or put the file again",
-                object=object_id.hex(),
-            )
+            raise lost(object_id, len(data), count, f"in {self.bucket}/{key}")
         if count < size:
             return data
         try:
             return verify(object_id, data)
         except Corrupt:
-            self._cache.drop(
-                key, start, count
-            )  # once more: what came may have been cut or mixed up
+            # Once more: what came may have been cut or mixed up.
+            self._cache.drop(key, start, count)
         return verify(object_id, self._read(key, start, count, whole))
 
     def link(self, object_id: ObjectId, size: int, place: Place) -> Link | None:

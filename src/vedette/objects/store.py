@@ -122,6 +122,31 @@ class ObjectStore(Protocol):
         """Let go of everything; the store cannot be used after."""
 
 
+class Near:
+    """What a store answers to which no host has a way but through the server."""
+
+    def link(self, object_id: ObjectId, size: int, place: Place) -> Link | None:
+        """None: there is no way around this store."""
+        return None
+
+    def accept(self, object_id: ObjectId, size: int) -> str | None:
+        """None: there is no way around this store."""
+        return None
+
+    def arrived(self, object_id: ObjectId, size: int) -> bool:
+        """No: nobody can have sent it."""
+        return False
+
+
+def lost(object_id: ObjectId, found: int, wanted: int, where: str) -> Corrupt:
+    """The error that tells that only `found` of `wanted` bytes of an object are where they were."""
+    return Corrupt(
+        f"object {object_id.hex()[:16]} has lost bytes: {found} of {wanted} are {where}; "
+        "restore it from a backup or put the file again",
+        object=object_id.hex(),
+    )
+
+
 def verify(expected: ObjectId, data: bytes) -> bytes:
     """Return `data` if `expected` is its id; raises Corrupt otherwise."""
     found = object_id(data)

@@ -21,7 +21,7 @@ from vedette.scheduling.history import Keep
 from vedette.scheduling.loop import Loop
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Memory
-from vedette.versioning import collect, once, quota, retention, squash
+from vedette.versioning import collect, idempotency, quota, retention, squash
 from vedette.versioning.collect import Policy, Taken
 from vedette.versioning.transaction import Transaction
 
@@ -134,9 +134,9 @@ class Upkeep:
     def _forget_calls(self) -> None:
         while not self._stopping.is_set():
             with self._loop.store.read() as rows:
-                if not once.due(rows, self._clock()):
+                if not idempotency.due(rows, self._clock()):
                     break
-            self._write(once.forget)
+            self._write(idempotency.forget)
 
     def delete(self, repo: str, path: str, reason: str) -> int:
         """Delete all versions of the files at or below a path for good; how many there were."""

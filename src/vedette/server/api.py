@@ -17,7 +17,7 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vedette.model.errors import Invalid, NotFound, TooLarge, Unavailable, VedetteError
-from vedette.server import once, problem
+from vedette.server import idempotency, problem
 from vedette.server.call import ADMIN, Call, Content
 from vedette.server.site import Site
 from vedette.server.table import Operation, Table
@@ -97,13 +97,15 @@ class Api:
     async def _carried_out(
         self, operation: Operation, call: Call, scope: Scope, headers: dict[bytes, bytes]
     ) -> Any:
-        if once.KEY not in headers:
+        if idempotency.KEY not in headers:
             return await operation.handler(self.site, call)
         target = b"%b?%b" % (raw_path_of(scope).encode("latin-1"), scope["query_string"])
-        key = once.key_of(operation.endpoint, headers, target)
+        key = idempotency.key_of(operation.endpoint, headers, target)
         if key is None:
             return await operation.handler(self.site, call)
-        return await once.carried_out(self.site, operation.endpoint, operation.handler, call, key)
+        return await idempotency.carried_out(
+            self.site, operation.endpoint, operation.handler, call, key
+        )
 
     async def _decoded(self, wanted: Any, call: Call, headers: dict[bytes, bytes]) -> Any:
         limits = self.site.limits

@@ -10,7 +10,7 @@ import msgspec
 
 from vedette.client.transport import Endpoint
 from vedette.model.api import Problem
-from vedette.server.once import LONGEST
+from vedette.server.idempotency import LONGEST
 
 _REF = "#/components/schemas/{name}"
 _BINARY = {"type": "string", "format": "binary"}

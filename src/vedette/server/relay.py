@@ -21,7 +21,7 @@ from vedette.model.api import Health
 from vedette.model.errors import Unavailable, VedetteError
 from vedette.server import problem
 from vedette.server.api import HungUpError, first_end, raw_path_of, send_value
-from vedette.server.once import KEY
+from vedette.server.idempotency import KEY
 
 PATIENCE_SECONDS = 8.0
 _LOOK_SECONDS = 0.2

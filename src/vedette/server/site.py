@@ -20,13 +20,13 @@ from vedette.scheduling.demand import Demand
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Worker
 from vedette.scheduling.upkeep import Upkeep
+from vedette.server.free_space import Space
 from vedette.server.hosts import Hosts
 from vedette.server.hub import Hub
+from vedette.server.idempotency_note import noted
 from vedette.server.keyring import Tokens
-from vedette.server.noting import noted
+from vedette.server.plan_cache import Told
 from vedette.server.services import Supervisor
-from vedette.server.space import Space
-from vedette.server.told import Told
 from vedette.versioning.transaction import Transaction
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from vedette.objects.store import Place
 from vedette.scheduling import leasing
 from vedette.scheduling.rounds import Round
 from vedette.scheduling.running import Worker
-from vedette.server import files, handed_in, uploads
+from vedette.server import files, host_results, uploads
 from vedette.server.call import ADMIN, WORKER, Call, Content
 from vedette.server.hosts import MOST_WORKERS, Hand, Lent, Session
 from vedette.server.site import Site
@@ -133,7 +133,7 @@ async def work(site: Site, call: Call) -> model.Given:
     refused: list[int] = []
     try:
         if body.results:
-            refused = await handed_in.report(site, session, hand, body.results)
+            refused = await host_results.report(site, session, hand, body.results)
     finally:
         if claim is not None and (body.results and not claim.done()):
             site.rounds.withdraw(hand.name, claim)

@@ -16,9 +16,9 @@ from typing import Any
 
 from vedette.model.work import Task
 from vedette.stage.output import LineLimit
-from vedette.worker import attending, command_env, staging
+from vedette.worker import command_env, lasting_command, staging
 from vedette.worker.command_slot import CommandSlot, Ran
-from vedette.worker.fetching import Fetching
+from vedette.worker.lazy_inputs import Fetching
 from vedette.worker.private import CannotRun
 from vedette.worker.slot import SlotLost
 
@@ -74,7 +74,7 @@ class BatchSlot(CommandSlot):
                 self._drop()
         staging.clear(self._pfs)
         argv, env, stdin = self._words(task, self.code.spec.transform.cmd, limit, error=False)
-        env["PATH"] = f"{attending.FOLDER}:{env['PATH']}"
+        env["PATH"] = f"{lasting_command.FOLDER}:{env['PATH']}"
         self._gone = False
         self._begun(("attend", argv, env, stdin, -1), limit)
         ran = self._event(limit)

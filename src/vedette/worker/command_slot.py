@@ -16,9 +16,9 @@ from vedette.model.runtime import Runtime
 from vedette.model.work import Code, LogEntry, Result, Source, Task
 from vedette.stage.output import LineLimit
 from vedette.worker import command_env, staging
-from vedette.worker.fetching import Fetching
 from vedette.worker.gather import BadOutput, Gathered, gather
 from vedette.worker.keeper import BROKEN
+from vedette.worker.lazy_inputs import Fetching
 from vedette.worker.lines import Lines
 from vedette.worker.private import CannotRun, private_layout
 from vedette.worker.slot import Slot, SlotLost

@@ -8,8 +8,8 @@ whatever that left behind. It imports only what is light, for it starts with eve
 Messages on its socket are marshalled values behind four bytes of length: requests
 ("run", argv, env, stdin, space), which is answered by ("begun",) and then by its end, ("resolve",
 paths), ("list", folder, limit), ("copy", [(path, copy)]); for a command that lives longer than one
-datum ("attend", ...), see `vedette.worker.attending`; and for a warm stage process that gets the
-socket for itself ("serve", argv, env, space). `space` bounds a process's address space; 0: not.
+datum ("attend", ...), see `vedette.worker.lasting_command`; and for a warm stage process that gets
+the socket for itself ("serve", argv, env, space). `space` bounds a process's address space; 0: not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 import time
 from typing import Any
 
-from vedette.worker import attending, inside, root, syscalls
+from vedette.worker import inside, lasting_command, root, syscalls
 from vedette.worker.channel import receive, send
 from vedette.worker.root import Layout
 
@@ -121,7 +121,7 @@ def _answer(descriptor: int, layout: Layout, request: Any, remarks: list[str]) -
         send(descriptor, (*_run(layout, argv, env, stdin, space), remarks))
     elif word == "attend":
         root.refresh(layout)
-        attending.attend(descriptor, layout, request[1:], remarks)
+        lasting_command.attend(descriptor, layout, request[1:], remarks)
     elif word == "serve":
         _serve(descriptor, layout, *request[1:])
     else:

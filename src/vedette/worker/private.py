@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vedette.model.runtime import Runtime
 from vedette.model.work import Code
-from vedette.worker import attending, command_env, view
+from vedette.worker import command_env, lasting_command, view
 from vedette.worker.identity import identify
 from vedette.worker.root import Layout
 
@@ -40,6 +40,6 @@ def private_layout(
         runtime, base=str(folder / "root"), pfs=str(pfs), hidden=hidden,
         network=code.spec.network, working_dir=transform.working_dir,
         secrets=command_env.secret_files(code), identity=identity,
-        programs=attending.programs() if batches else {},
-        pipes=(attending.ASK, attending.GIVEN) if batches else (),
+        programs=lasting_command.programs() if batches else {},
+        pipes=(lasting_command.ASK, lasting_command.GIVEN) if batches else (),
     )  # fmt: skip

@@ -26,10 +26,10 @@ from vedette.model.errors import (
 from vedette.model.hosts import Beat, Join, Release
 from vedette.model.ids import object_id
 from vedette.model.work import Code, Result, Task
-from vedette.worker.kept import Kept
-from vedette.worker.line import Line
-from vedette.worker.moving import MOVING, Moving
-from vedette.worker.talk import Talk
+from vedette.worker.connection import Line
+from vedette.worker.disk_cache import Kept
+from vedette.worker.exchange import Talk
+from vedette.worker.transfer import MOVING, Moving
 
 T = TypeVar("T")
 UPLOADING = 64 << 20

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from vedette.model.inputs import Pfs, leaves
 from vedette.model.pipeline import PipelineSpec
 from vedette.model.work import Task, TaskFile
-from vedette.worker.fetching import Fetching
+from vedette.worker.lazy_inputs import Fetching
 from vedette.worker.pieces import WHOLE, write
 
 Manner = Literal["lazy", "empty"]

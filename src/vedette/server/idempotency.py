@@ -10,9 +10,9 @@ import msgspec
 from vedette.client.transport import KEY_HEADER, TIME_DIGITS, Endpoint
 from vedette.model.errors import Conflict, Invalid, Unavailable, VedetteError
 from vedette.server.call import Call, Handler
-from vedette.server.noting import current
+from vedette.server.idempotency_note import current
 from vedette.server.site import Site
-from vedette.versioning import once
+from vedette.versioning import idempotency
 
 T = TypeVar("T")
 KEY = KEY_HEADER.encode()
@@ -50,7 +50,7 @@ async def carried_out(
     except VedetteError as error:
         try:
             with site.read() as rows:
-                found = once.known(rows, key)
+                found = idempotency.known(rows, key)
         except Unavailable as second:
             raise _again(second) from error
         if found is None:

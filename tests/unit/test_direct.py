@@ -10,7 +10,7 @@ import pytest
 import structlog.testing
 
 from vedette.model.hosts import Direct
-from vedette.worker.straight import Straight
+from vedette.worker.direct import Straight
 
 
 def test_a_store_that_does_not_answer_is_told_once_and_left_alone() -> None:

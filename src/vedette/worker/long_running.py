@@ -24,14 +24,14 @@ from vedette.model.errors import VedetteError
 from vedette.model.runtime import Runtime
 from vedette.model.work import Code, Emitted, LogEntry, Task
 from vedette.stage.output import LineLimit, microseconds
-from vedette.worker import command_env, relay, staging
-from vedette.worker.emitting import Emitting, Store
-from vedette.worker.fetching import Fetching
+from vedette.worker import command_env, port_relay, staging
 from vedette.worker.keeper import BROKEN
+from vedette.worker.lazy_inputs import Fetching
 from vedette.worker.lines import Lines
+from vedette.worker.port_relay import Relay
 from vedette.worker.private import CannotRun, private_layout
-from vedette.worker.relay import Relay
 from vedette.worker.slot import Slot, SlotLost
+from vedette.worker.spout_output import Emitting, Store
 
 LONGEST_DELAY = 30.0
 STEADY = 60.0
@@ -205,7 +205,7 @@ class Standing:
             service = self.code.spec.service
             listener = None
             if service is not None:
-                listener = relay.listen(service.ip, service.external_port)
+                listener = port_relay.listen(service.ip, service.external_port)
                 stack.callback(listener.close)
             return self._attended(stack, task, listener, self._runtime)
 

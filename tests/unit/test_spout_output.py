@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vedette.model.work import Emitted
-from vedette.worker.emitting import Emitting
+from vedette.worker.spout_output import Emitting
 
 
 def archive(**files: bytes) -> bytes:

@@ -9,7 +9,7 @@ from tests.rig import pfs
 from tests.serving import asking, site
 
 from vedette.scheduling import life, plans
-from vedette.server.told import FRESH, ROOM, Told
+from vedette.server.plan_cache import FRESH, ROOM, Told
 
 
 def test_a_plan_is_taken_once_and_by_the_same_act_only() -> None:

@@ -15,12 +15,12 @@ from vedette.model.errors import Forbidden, NotFound, Unavailable, VedetteError
 from vedette.model.hosts import AskLinks, AskUpload
 from vedette.model.ids import object_hasher, object_id
 from vedette.model.work import Result, Task
-from vedette.worker.fetched import Fetched
+from vedette.worker.connection import Line
+from vedette.worker.direct import Straight
+from vedette.worker.disk_cache import Kept
 from vedette.worker.gather import INLINE_BYTES
-from vedette.worker.kept import Kept
-from vedette.worker.line import Line
+from vedette.worker.memory_cache import Fetched
 from vedette.worker.pieces import pieces, write
-from vedette.worker.straight import Straight
 
 EAGER_BYTES = 1 << 20
 EAGER_TOTAL = 32 << 20

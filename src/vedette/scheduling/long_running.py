@@ -29,8 +29,8 @@ from vedette.scheduling.rounds import Round
 from vedette.scheduling.tasks import secrets_of
 from vedette.versioning import commits, contents, files, repos
 from vedette.versioning.contents import Prepared
+from vedette.worker.long_running import Standing
 from vedette.worker.settings import Settings, worker_folder, worker_name
-from vedette.worker.standing import Standing
 
 MARKER_BRANCH = "marker"
 MAX_FILE_BYTES = 1 << 30
@@ -44,7 +44,7 @@ _log = structlog.get_logger("vedette.standing")
 
 
 class Place:
-    """The server as one standing command sees it (`vedette.worker.standing.Post`)."""
+    """The server as one standing command sees it (`vedette.worker.long_running.Post`)."""
 
     def __init__(self, loop: Loop, row: Row, spec: PipelineSpec, ending: threading.Event) -> None:
         self._loop = loop

@@ -11,8 +11,8 @@ from vedette.metadata.copying import RowCopy
 from vedette.metadata.store import MetadataStore
 from vedette.model.errors import Conflict, Corrupt
 from vedette.model.ids import ObjectId
-from vedette.moving.places import Places
 from vedette.objects.store import verify
+from vedette.store_migration.places import Places
 
 
 def copy(

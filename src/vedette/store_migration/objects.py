@@ -8,8 +8,8 @@ from itertools import islice
 from vedette.metadata.store import MetadataStore
 from vedette.model.errors import Corrupt
 from vedette.model.ids import ObjectId
-from vedette.moving.places import Places, Work
 from vedette.objects.store import ObjectStore, Place
+from vedette.store_migration.places import Places, Work
 
 BATCH = 16 * 1024 * 1024
 _MANY = 2000

@@ -1,4 +1,4 @@
-"""Large inputs that a host keeps in files (`vedette.worker.kept`)."""
+"""Large inputs that a host keeps in files (`vedette.worker.disk_cache`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from vedette.model.ids import object_id
-from vedette.worker.kept import Kept
+from vedette.worker.disk_cache import Kept
 
 
 def keep(kept: Kept, data: bytes) -> bytes:

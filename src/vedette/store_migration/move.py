@@ -20,9 +20,9 @@ from vedette.config import Settings
 from vedette.metadata.sqlite import SqliteStore
 from vedette.metadata.store import MetadataStore
 from vedette.model.errors import Conflict, Invalid, NotFound
-from vedette.moving import objects
-from vedette.moving.places import Places
 from vedette.objects.store import ObjectStore
+from vedette.store_migration import objects
+from vedette.store_migration.places import Places
 
 _FILE = "metadata.sqlite"
 
@@ -131,7 +131,7 @@ def _copy_rows(
     plan: Plan, store: MetadataStore, places: Places | None, tell: Callable[[str], None]
 ) -> dict[str, int]:
     postgres = _postgres()
-    from vedette.moving import rows
+    from vedette.store_migration import rows
 
     with store.read() as snapshot:
         settings: dict[str, str] = dict(snapshot.all("setting_all"))

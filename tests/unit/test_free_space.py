@@ -11,7 +11,7 @@ import pytest
 from tests.serving import asking, site
 
 from vedette.model.errors import NoSpace, OverQuota
-from vedette.server.space import INTERVAL, Bounds, Space
+from vedette.server.free_space import INTERVAL, Bounds, Space
 from vedette.versioning import collect, repos
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from vedette.model.files import WriteResult
-from vedette.versioning import once
+from vedette.versioning import idempotency
 from vedette.versioning.transaction import Transaction
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ def noted(work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
 
     def carried(tx: Transaction) -> T:
         answer = work(tx)
-        once.note(tx, key, _kept(answer))
+        idempotency.note(tx, key, _kept(answer))
         return answer
 
     return carried
@@ -34,6 +34,6 @@ def noted(work: Callable[[Transaction], T]) -> Callable[[Transaction], T]:
 
 def _kept(answer: Any) -> bytes | None:
     data = _encode(answer)
-    if len(data) > once.ANSWER_BYTES and isinstance(answer, WriteResult):
+    if len(data) > idempotency.ANSWER_BYTES and isinstance(answer, WriteResult):
         data = _encode(msgspec.structs.replace(answer, objects=()))
-    return data if len(data) <= once.ANSWER_BYTES else None
+    return data if len(data) <= idempotency.ANSWER_BYTES else None
