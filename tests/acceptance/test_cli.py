@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.typed import Run, typing
 
-from vedette.cli.main import outcome
 from vedette.wiring import running_server
 
 COPY = {
@@ -19,22 +16,6 @@ COPY = {
     "transform": {"cmd": ["sh"], "stdin": ["cp $images /pfs/out/", "echo done $images"]},
     "input": {"pfs": {"repo": "images", "glob": "/*"}},
 }
-
-
-class Said:
-    """What a command wrote, and how it ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    def objects(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    def rows(self) -> list[list[str]]:
-        return [line.split() for line in self.out.splitlines()]
-
-
-Run = Callable[..., Said]
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +29,7 @@ def run(
     address: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Run]:
     """Runs a command line. Repos and pipelines are gone afterwards."""
-    monkeypatch.setenv("VEDETTE_ADDRESS", address)
-
-    def said(*words: str, stdin: bytes = b"") -> Said:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        capfd.readouterr()
-        code = outcome(list(words))
-        sys.stdout.flush()
-        captured = capfd.readouterr()
-        return Said(code, captured.out, captured.err)
-
+    said = typing(address, capfd, monkeypatch)
     yield said
     said("delete-pipeline", "--all")
     said("delete-repo", "--all")

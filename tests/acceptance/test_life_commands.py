@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import http.server
-import io
 import json
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.typed import Run, Said, typing
 
-from vedette.cli.main import outcome
 from vedette.wiring import running_server
-
-
-class Said:
-    """What a command wrote, and how it ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    def objects(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Run = Callable[..., Said]
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +26,10 @@ def run(
     address: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Run]:
     """Runs a command line. Everything is gone afterwards."""
-    monkeypatch.setenv("VEDETTE_ADDRESS", address)
+    typed = typing(address, capfd, monkeypatch)
 
     def said(*words: str, stdin: bytes = b"", code: int = 0) -> Said:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        capfd.readouterr()
-        found = outcome(list(words))
-        sys.stdout.flush()
-        captured = capfd.readouterr()
-        assert found == code, captured.err
-        return Said(found, captured.out, captured.err)
+        return typed(*words, stdin=stdin, code=code)
 
     yield said
     said("delete-all", "--yes")
