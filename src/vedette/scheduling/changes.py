@@ -93,6 +93,17 @@ def _bereave(round: Round, repo: int) -> None:
         round.set_state(pipeline, "FAILURE", reason)
 
 
+def _set_going(round: Round, pipeline: Pipeline) -> None:
+    """A new version begins without the state of the one before."""
+    if pipeline.elsewhere:
+        pipeline.state = ""
+        hosts.look(round, pipeline, new=True)
+        return
+    if pipeline.state == "CRASHING":
+        pipeline.state, pipeline.reason = "", ""
+    round.set_state(pipeline, "RUNNING")
+
+
 def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
     """A pipeline is new or has a new version: one job over what there is (ENGINE T4, U1)."""
     memory, name = round.memory, intent.name
@@ -107,15 +118,8 @@ def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
     recovery.sort(memory)
     lookup.prune(round.rows, memory)
     stopped = pipeline.state == "PAUSED"
-    if stopped:
-        pass
-    elif pipeline.elsewhere:
-        pipeline.state = ""
-        hosts.look(round, pipeline, new=True)
-    else:
-        if pipeline.state == "CRASHING":
-            pipeline.state, pipeline.reason = "", ""
-        round.set_state(pipeline, "RUNNING")
+    if not stopped:
+        _set_going(round, pipeline)
     round.events.append(Event(kind="pipeline", pipeline=name, state=pipeline.state))
     clocks.load(round.rows, memory)
     for leaf in pipeline.leaves:
