@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import msgspec
 import pytest
 from tests.object_proxy import Proxy, before
 from tests.postgres import Postgres
-from tests.program import Server, run, serving
+from tests.program import PATIENCE, Server, run, serving
 from tests.serving import asking, site, tar_of
 
 from vedette.client import Client
@@ -179,6 +182,33 @@ def test_old_calls_are_forgotten_and_no_more_are_kept_than_must(
                     break
             at(now, idempotency.forget)
         assert known() == left, now
+
+
+def late_end() -> Iterator[bytes]:
+    """A body whose last byte comes when the server waits for it."""
+    yield BIG
+    time.sleep(0.3)
+    yield b"."
+
+
+def test_a_call_without_a_key_has_none_whatever_went_over_its_connection(tmp_path: Path) -> None:
+    """A body that the server had to pause for leaves its call's context with the connection.
+
+    What the application adds to the server, and old clients, send no key that is looked at.
+    """
+    with serving(tmp_path / "data") as server:
+        server("create-repo", "in")
+        url = httpx2.URL(server.address)
+        line = http.client.HTTPConnection(str(url.host), url.port, timeout=PATIENCE)
+        ends = set()
+        for number in range(3):
+            headers = {"content-length": str(len(BIG) + 1), **(KEY if number == 0 else {})}
+            line.request("PUT", f"{FILES}{number}", late_end(), headers)
+            ends.add(line.sock.getsockname())
+            answer = line.getresponse()
+            assert (answer.status, answer.read()[:1]) == (200, b"{"), number
+        line.close()
+        assert len(ends) == 1 and len(server.files("in")) == 3
 
 
 @contextmanager

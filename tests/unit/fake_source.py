@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
@@ -15,7 +16,7 @@ from vedette.model.work import Code, Result, Source, Task, TaskFile, TaskInput
 
 
 class FakeSource:
-    """Implements `Source`; every call takes effect at once."""
+    """Implements `Source`; every call has taken effect when it returns."""
 
     def __init__(self) -> None:
         self.objects: dict[bytes, bytes] = {}
@@ -26,6 +27,8 @@ class FakeSource:
         self.refused: set[int] = set()
         self.batches: list[int] = []
         self.reads = 0
+        self.taking = 0.0
+        """Seconds that results take to be taken."""
         self._queue: list[tuple[str, Task]] = []
         self._pools: dict[str, str] = {}
         self._waiting: dict[str, tuple[int, Future[list[Task]]]] = {}
@@ -111,6 +114,7 @@ class FakeSource:
 
     def report(self, worker: str, results: Sequence[Result]) -> Future[list[int]]:
         future: Future[list[int]] = Future()
+        time.sleep(self.taking)
         with self._changed:
             self.results += results
             self.batches.append(len(results))

@@ -130,6 +130,8 @@ class HttpServer(uvicorn.Server):
                 log_config=None,
                 server_header=False,
                 proxy_headers=False,
+                # Else a call may have the context of the one before it on its connection.
+                reset_contextvars=True,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
