@@ -21,8 +21,10 @@ from vedette.model.pipeline import Egress
 from vedette.model.spec import parse_spec
 from vedette.objects.bucket import Bucket
 from vedette.objects.outside import Fill, OutsideFolder
-from vedette.scheduling import jobs
+from vedette.scheduling import history, jobs, life
 from vedette.scheduling.egress import TRIES, Carriers
+from vedette.versioning import squash
+from vedette.versioning.refs import resolve
 from vedette.worker.pieces import PIECE
 
 
@@ -102,6 +104,56 @@ def test_what_cannot_be_copied_fails_the_job_and_later_comes_with_the_next(
             2,
         )
     finally:
+        carriers.stop()
+
+
+@pytest.mark.parametrize("how", ["failed", "stopped"])
+def test_k1_a_job_whose_output_was_not_copied_is_kept_while_the_next_is_compared_with_it(
+    engine: Rig, tmp_path: Path, how: str
+) -> None:
+    """K1: its output commit is finished, so it is the newest good one, FAILURE or KILLED; the
+    SUCCESS before it may go, and what it read may not be squashed."""
+    out = tmp_path / "out"
+    waits, goes = threading.Event(), threading.Event()
+
+    def pause(_: float) -> None:
+        waits.set()
+        assert goes.wait(60)
+
+    carriers = Carriers(engine.loop, [str(tmp_path)], engine.folder / "egress", pause=pause)
+    carriers.start()
+    try:
+        engine.repo("images")
+        engine.pipeline("p", pfs("images", "/*"), egress={"URL": f"file://{out}"})
+        engine.put("images", {"/a": b"1"})
+        engine.settle()
+        (out / "a").unlink()
+        out.rmdir()
+        out.write_bytes(b"a file where a folder should be")
+        read = engine.put("images", {"/b": b"2"})
+        assert waits.wait(60)
+        parent = engine.jobs("p")[0]
+        if how == "stopped":
+            engine.loop.submit(lambda tx: jobs.stop(tx, parent.id)).result()
+        goes.set()
+        engine.settle()
+        assert [job.state for job in engine.jobs("p")] == [
+            "KILLED" if how == "stopped" else "FAILURE", "SUCCESS",
+        ]  # fmt: skip
+        with pytest.raises(Conflict, match="with which the next is compared"):
+            engine.loop.submit(lambda tx: history.forget_job(tx, parent.id)).result()
+        nothing = history.Keep(jobs=0.0, failed=0.0)
+        while engine.loop.submit(lambda tx: history.forget_jobs(tx, nothing)).result():
+            pass
+        assert [job.id for job in engine.jobs("p")] == [parent.id]
+        engine.loop.submit(lambda tx: life.stop(tx, "p")).result()
+        engine.put("images", {"/c": b"3"})
+        with pytest.raises(Conflict, match=f"job {parent.id} of pipeline p"):
+            engine.loop.submit(
+                lambda tx: squash.squash(tx, resolve(tx.rows, "images", read))
+            ).result()
+    finally:
+        goes.set()
         carriers.stop()
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.rig import Rig, path_of, pfs, rig
 
 from vedette.model.work import Task
-from vedette.scheduling import jobs
+from vedette.scheduling import datums, jobs, pipelines
 from vedette.versioning import commits
 
 
@@ -124,3 +124,43 @@ def test_t7_jobs_that_were_found_against_one_that_fails_are_found_again(engine: 
     assert sorted(engine.tree("one")) == ["/a", "/b", "/c"]
     runs = [path for _, path in engine.ran]
     assert (runs.count("/a"), runs.count("/b"), runs.count("/c")) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("mode", ["job", "datum"])
+def test_s4_a_datum_that_failed_is_listed_until_it_is_replaced(engine: Rig, mode: str) -> None:
+    """S4, R3: not once its file has other content or is gone, nor that of a deleted pipeline."""
+    engine.pipeline("one", pfs("images", "/*"), on_datum_failure=mode)
+
+    def listed() -> list[str]:
+        with engine.store.read() as rows:
+            found = [d.inputs[0].path for d in datums.failed(rows, "one")]
+            assert [d.inputs[0].path for d in datums.failed(rows)] == found
+            assert pipelines.inspect(rows, "one").failed == len(found)
+        return found
+
+    def put(content: dict[str, bytes | None]) -> None:
+        engine.put("images", content)
+        engine.settle()
+
+    put({"/a": b"bad", "/b": b"bad too"})
+    assert listed() == ["/a", "/b"]
+    put({"/a": b"bad again"})
+    assert sorted(listed()) == ["/a", "/b"], "once each"
+    put({"/c": b"good"})
+    assert sorted(listed()) == ["/a", "/b"], "they stand, whatever else comes"
+    put({"/a": b"good"})
+    assert listed() == ["/b"]
+    put({"/a": b"bad"})
+    assert sorted(listed()) == ["/a", "/b"], "what failed before and is there again"
+    put({"/a": None})
+    assert listed() == ["/b"]
+    put({"/b": b"good"})
+    assert listed() == []
+    put({"/b": b"bad"})
+    engine.loop.submit(lambda tx: pipelines.delete(tx, "one")).result()
+    with engine.store.read() as rows:
+        assert datums.failed(rows) == []
+    put({"/b": b"good"})
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.settle()
+    assert listed() == []

@@ -10,8 +10,8 @@ from tests.rig import Rig, path_of, pfs, rig
 
 from vedette.model.api import DatumWhy, FileWhy, JobWhy
 from vedette.model.errors import NotFound
-from vedette.scheduling import datums, jobs, why
-from vedette.versioning import commits
+from vedette.scheduling import datums, history, jobs, pipelines, why
+from vedette.versioning import commits, repos, squash
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def of_datum(engine: Rig, number: int, job: str = "") -> DatumWhy:
 
 def provenance(engine: Rig, repo: str) -> tuple[str, ...]:
     with engine.store.read() as rows:
-        return why.provenance(rows, commits.resolve(rows, repo, "master").num)
+        return commits.info(rows, commits.resolve(rows, repo, "master")).provenance
 
 
 def test_t3_a_job_names_the_commit_that_woke_it_and_the_input_that_is_new(engine: Rig) -> None:
@@ -162,3 +162,35 @@ def test_a_file_that_was_taken_from_a_result_names_the_job_that_made_it(engine: 
     found = of_file(engine, "one", "/a")
     assert found.commit == f"one@{third}"
     assert found.job is not None and found.job.commit == first
+
+
+def test_k1_where_output_came_from_stays_known_when_its_job_is_forgotten(engine: Rig) -> None:
+    """K1, T3: jobs and records of datums go after their time, the provenance of commits does not,
+    also where the pipeline is deleted and its repo kept; with the commit it goes too."""
+    engine.pipeline("one", pfs("images", "/*"))
+    first = engine.put("images", {"/a": b"1"})
+    engine.settle()
+    second = engine.put("images", {"/a": b"2"})
+    engine.settle()
+
+    def listed() -> list[tuple[str, tuple[str, ...]]]:
+        with engine.store.read() as rows:
+            found = commits.listing(rows, repos.get(rows, "one").id)
+            return [(each.id, commits.info(rows, each).provenance) for each in found]
+
+    known = [(second, (f"images@{second}",)), (first, (f"images@{first}",))]
+    assert listed() == known
+    nothing = history.Keep(jobs=0.0, failed=0.0)
+    while engine.loop.submit(lambda tx: history.forget_jobs(tx, nothing)).result():
+        pass
+    assert len(engine.jobs("one")) == 1
+    assert listed() == known
+    with engine.store.read() as rows:
+        told = why.of_file(rows, "one", first, "/a").told
+        assert told[-1] == f"that commit came from images@{first}"
+    engine.loop.submit(lambda tx: pipelines.delete(tx, "one", keep_repo=True)).result()
+    assert listed() == known
+    engine.loop.submit(lambda tx: squash.squash_set(tx, first)).result()
+    assert listed() == known[:1]
+    with engine.store.read() as rows:
+        assert rows.one("inputs_of_commit", num=commits.resolve(rows, "one", "master").num)

@@ -1,4 +1,7 @@
-"""Bounds the history of jobs and the cache of results: old ones go, page by page (ENGINE K1)."""
+"""Bounds the history of jobs and the cache of results: old ones go, page by page (ENGINE K1).
+
+So do the rows of what was deleted, where they are too many for one transaction (U4).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from msgspec import Struct
 
 from vedette.model.errors import Conflict, NotFound
 from vedette.model.job import TERMINAL
+from vedette.versioning import repos
 from vedette.versioning.collect import outputs_of
 from vedette.versioning.transaction import Transaction
 
@@ -30,7 +34,8 @@ class Keep(Struct, frozen=True, kw_only=True):
 def forget_jobs(tx: Transaction, keep: Keep) -> bool:
     """Forget a page of jobs that ended long ago, with their logs; False when none is left.
 
-    The newest good job of each pipeline stays, for the next one is compared with it.
+    The newest job of each pipeline whose output commit is finished stays, for the next one is
+    compared with it; so it is even where copying that output outside failed or was stopped.
     """
     rows = tx.rows
     good, bad = keep.oldest(True, tx.now), keep.oldest(False, tx.now)
@@ -67,12 +72,67 @@ def forget_job(tx: Transaction, identity: str) -> bool:
 def _drop(tx: Transaction, job: int, room: int) -> tuple[bool, int]:
     """Drop up to `room` rows of a job, at last the job; whether it is gone, and the room left."""
     for query in ("job_drop_logs", "job_drop_datums"):
-        while room > 0 and (gone := tx.rows.run(query, job=job, limit=_PAGE)):
+        while room > 0 and (gone := tx.rows.run(query, job=job, limit=room)):
             room -= gone
     if room <= 0:
         return False, 0
+    tx.rows.run("job_keep_provenance", job=job)
     tx.rows.run("job_drop", job=job)
-    return True, room
+    return True, room - 1
+
+
+def drop_deleted(tx: Transaction) -> bool:
+    """Take away a page of the rows of deleted repos and pipelines; False when none are left."""
+    found = tx.rows.one("doomed_next")
+    if found is None:
+        return False
+    number, what, key, name, until = found
+    if what == "repo":
+        room = repos.drop_rows(tx, key, _PAGE)
+    else:
+        room = drop_pipeline_rows(tx, key, name, until, _PAGE)
+    if room > 0:
+        tx.rows.run("doomed_done", id=number)
+    return True
+
+
+def drop_pipeline(tx: Transaction, pipeline: int, name: str = "") -> None:
+    """Forget what a deleted pipeline had; all at once if it is little, else page by page later.
+
+    `name`: its logs go too, also those of no job.
+    """
+    tx.rows.run("end_pipeline_jobs", id=pipeline)
+    until = (tx.rows.one("last_log", name=name) or (0,))[0] if name else 0
+    if drop_pipeline_rows(tx, pipeline, name, until, repos.AT_ONCE) == 0:
+        tx.rows.run("doomed_add", what="pipeline", key=pipeline, name=name, until=until)
+
+
+def drop_pipeline_rows(tx: Transaction, pipeline: int, name: str, until: int, room: int) -> int:
+    """Take up to `room` rows of a deleted pipeline away; how many more could have gone, 0 if any
+    stay. Its logs go up to the line `until`: another pipeline may have its name by now."""
+    rows = tx.rows
+    while room > 0 and (found := rows.one("job_of_pipeline", id=pipeline)) is not None:
+        _, room = _drop(tx, found[0], room)
+    while room > 0 and (
+        gone := rows.run("delete_pipeline_logs", name=name, until=until, limit=room)
+    ):
+        room -= gone
+    return _drop_datums(tx, pipeline, room)
+
+
+def drop_datums(tx: Transaction, pipeline: int) -> None:
+    """Forget which datums a pipeline has, and what they wrote to shared paths, at once."""
+    while _drop_datums(tx, pipeline, _PAGE) == 0:
+        pass
+
+
+def _drop_datums(tx: Transaction, pipeline: int, room: int) -> int:
+    while room > 0 and (gone := tx.rows.run("drop_members", pipeline=pipeline, limit=room)):
+        room -= gone
+    while room > 0 and (parts := tx.rows.all("drop_parts", pipeline=pipeline, limit=room)):
+        tx.suspect(parts)
+        room -= len(parts)
+    return max(room, 0)
 
 
 def forget_results(tx: Transaction, keep: Keep, after: int) -> int | None:

@@ -16,7 +16,7 @@ from vedette.model.keeping import Rule
 from vedette.model.paths import check_name
 from vedette.model.pipeline import JobSummary, PipelineInfo, PipelineSpec
 from vedette.model.spec import parse_spec, unsupported
-from vedette.scheduling import clocks, rerun
+from vedette.scheduling import clocks, history, rerun
 from vedette.scheduling.intents import PipelineChanged, PipelineDeleted, RepoDeleted, intend
 from vedette.versioning import branches, drafts, repos, retention
 from vedette.versioning.times import moment
@@ -179,15 +179,12 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
             branches.delete(tx, leaf.repo, leaf.branch)
     intend(tx, PipelineDeleted(name))
     pipeline = row[0]
-    drafts.undo(tx.rows, pipeline)
+    if keep_repo:
+        drafts.undo(tx.rows, pipeline)
     tx.rows.run("draft_drop", pipeline=pipeline)
-    for query in ("delete_pipeline_job_datums", "delete_pipeline_jobs",
-                  "delete_pipeline_versions", "drop_egress", "delete_pipeline"):  # fmt: skip
+    for query in ("delete_pipeline_versions", "drop_egress", "delete_pipeline"):
         tx.rows.run(query, id=pipeline)
-    tx.rows.run("delete_pipeline_logs", name=name)
-    tx.rows.run("drop_members", pipeline=pipeline)
     tx.rows.run("drop_rebase", pipeline=pipeline)
-    tx.suspect(tx.rows.all("drop_parts", pipeline=pipeline))
     tx.rows.run("drop_open_commits", repo=row[2])
     for ticks in clocks.drop(tx, pipeline, keep_repo):
         intend(tx, RepoDeleted(repos.get(tx.rows, ticks).id))
@@ -197,6 +194,7 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
     else:
         intend(tx, RepoDeleted(row[2]))
         repos.delete(tx, name)
+    history.drop_pipeline(tx, pipeline, name)
 
 
 def row_of(rows: Rows, name: str) -> Row:

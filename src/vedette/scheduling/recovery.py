@@ -156,7 +156,7 @@ def good_of(rows: Rows, pipeline: int) -> Base | None:
     if good is None:
         return None
     inputs = tuple(msgspec.msgpack.decode(good[2]))
-    if any(rows.one("commit_get", num=num) is None for num in inputs):
+    if any(rows.one("commit_name", num=num) is None for num in inputs):
         return None
     return Base(good[0], good[1], inputs, good[3])
 

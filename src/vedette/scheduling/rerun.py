@@ -11,6 +11,7 @@ from __future__ import annotations
 from vedette.metadata.store import Row, Rows
 from vedette.model.errors import Conflict
 from vedette.model.paths import check_name
+from vedette.scheduling import history
 from vedette.scheduling.intents import PipelineChanged, PipelineDeleted, intend
 from vedette.versioning import branches, drafts
 from vedette.versioning.transaction import Transaction
@@ -46,10 +47,7 @@ def begin(tx: Transaction, row: Row, branch: str) -> str:
 def drop(tx: Transaction, row: Row) -> None:
     """Give up a rerun, finished or not; its branch stays with what was committed to it."""
     _forget(tx, row)
-    tx.rows.run("delete_pipeline_job_datums", id=row[0])
-    tx.rows.run("delete_pipeline_jobs", id=row[0])
-    tx.rows.run("drop_members", pipeline=row[0])
-    tx.suspect(tx.rows.all("drop_parts", pipeline=row[0]))
+    history.drop_pipeline(tx, row[0])
 
 
 def _forget(tx: Transaction, row: Row) -> None:
@@ -90,8 +88,7 @@ def _take_over(tx: Transaction, live: Row, beside: Row, job: int) -> None:
         if drafts.of(tx.rows, row[0]) is not None:
             raise Conflict(f"pipeline {row[1]} is writing a large commit: try again after it")
     rows = tx.rows
-    rows.run("drop_members", pipeline=live[0])
-    tx.suspect(rows.all("drop_parts", pipeline=live[0]))
+    history.drop_datums(tx, live[0])
     for query in ("give_members", "give_parts", "give_jobs"):
         rows.run(query, to=live[0], of=beside[0])
     rows.run("set_pipeline_version", id=live[0], version=live[4], salt=beside[5], branch=live[3])

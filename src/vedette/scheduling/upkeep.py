@@ -113,9 +113,9 @@ class Upkeep:
             while not self._stopping.is_set():
                 if not self._write(partial(retention.expire, repo=repo, tombstone=tombstone)):
                     break
-        while not self._stopping.is_set():
-            if not self._write(squash.drop_dead):
-                break
+        for drop in (history.drop_deleted, squash.drop_dead):
+            while not self._stopping.is_set() and self._write(drop):
+                pass
         with self._loop.store.read() as rows:
             counted = quota.stale(rows)
         if counted:

@@ -18,14 +18,6 @@ _matches = msgspec.msgpack.Decoder(list[tuple[int, str, bytes | None, int]])
 _numbers = msgspec.msgpack.Decoder(list[int])
 
 
-def provenance(rows: Rows, num: int) -> tuple[str, ...]:
-    """The commits that the job read which made this one, as REPO@ID; none for one of people."""
-    row = rows.one("inputs_of_commit", num=num)
-    numbers = [] if row is None else _numbers.decode(row[0])
-    named = (rows.one("commit_name", num=each) for each in numbers)
-    return tuple(dict.fromkeys(f"{name[0]}@{name[2]}" for name in named if name is not None))
-
-
 def of_job(rows: Rows, job_id: str) -> JobWhy:
     """Why a job is there. Raises NotFound."""
     job = jobs.inspect(rows, job_id)
@@ -161,19 +153,30 @@ def of_file(rows: Rows, repo: str, ref: str, path: str) -> FileWhy:
         note = f" ({commit.description})" if commit.description else ""
         told.append(f"it was put by commit {name}{note}")
         return FileWhy(file=info, told=tuple(told), commit=name)
-    return _made(rows, info, name, told, row.datum)
+    return _made(rows, info, commit, name, told, row.datum)
 
 
-def _made(rows: Rows, info: Any, commit: str, told: list[str], number: int) -> FileWhy:
+def _made(
+    rows: Rows, info: Any, commit: CommitRow, name: str, told: list[str], number: int
+) -> FileWhy:
     """A file that a datum wrote."""
     if rows.one("datum_by_num", num=number) is None:
-        told.append(f"it was written in commit {commit} by a datum that is no longer known")
-        return FileWhy(file=info, told=tuple(told), commit=commit)
+        told.append(f"it was written in commit {name} by a datum that is no longer known")
+        told += _came_from(rows, commit)
+        return FileWhy(file=info, told=tuple(told), commit=name)
     why = of_datum(rows, number)
-    told.append(f"it was written in commit {commit} by {why.told[0]}")
+    told.append(f"it was written in commit {name} by {why.told[0]}")
     told += why.told[1:]
     job = jobs.inspect(rows, why.datum.job) if why.datum.job else None
     if job is not None:
         read = ", ".join(f"{given.repo}@{given.commit}" for given in job.inputs)
         told.append(f"that job read {read}")
-    return FileWhy(file=info, told=tuple(told), commit=commit, datum=why.datum, job=job)
+    else:
+        told += _came_from(rows, commit)
+    return FileWhy(file=info, told=tuple(told), commit=name, datum=why.datum, job=job)
+
+
+def _came_from(rows: Rows, commit: CommitRow) -> list[str]:
+    """What is known of a commit whose job may be forgotten."""
+    read = commits.provenance(rows, commit.num)
+    return [f"that commit came from {', '.join(read)}"] if read else []

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import structs
-
 from vedette.metadata.store import Rows
 from vedette.model.api import Flushed, NewCommit
 from vedette.model.errors import Conflict, Invalid, NotFound, Unavailable
 from vedette.model.files import CommitInfo
 from vedette.model.job import TERMINAL
-from vedette.scheduling import jobs, why
+from vedette.scheduling import jobs
 from vedette.server.call import Call
 from vedette.server.site import Site
 from vedette.server.waiting import waited
@@ -74,9 +72,7 @@ async def inspect_commit(site: Site, call: Call) -> CommitInfo:
     repo = call.params["repo"]
     with site.read() as rows:
         row = commits.resolve(rows, repo, call.params["ref"])
-        return structs.replace(
-            commits.info(rows, row, repo), provenance=why.provenance(rows, row.num)
-        )
+        return commits.info(rows, row, repo)
 
 
 async def commits_of(site: Site, call: Call) -> list[CommitInfo]:

@@ -19,6 +19,7 @@ from vedette.versioning.refs import (
     by_num,
     info,
     listing,
+    provenance,
     resolve,
     since,
     tip,
@@ -28,8 +29,8 @@ from vedette.versioning.transaction import Finished, Transaction
 
 __all__ = [
     "Changes", "CommitRow", "Committed", "Finished", "apply", "by_num", "change",
-    "commit_files", "conclude", "edit", "fail", "finish", "info", "listing", "resolve",
-    "seal", "since", "start", "tip", "with_id",
+    "commit_files", "conclude", "edit", "fail", "finish", "info", "listing", "provenance",
+    "resolve", "seal", "since", "start", "tip", "with_id",
 ]  # fmt: skip
 
 

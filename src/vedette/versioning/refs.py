@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from vedette.metadata.store import Rows
@@ -18,6 +19,7 @@ from vedette.versioning.times import maybe, moment
 Origin = Literal["user", "auto"]
 _ANCESTOR = re.compile(r"([A-Za-z0-9_-]+)((?:\^\d*|~\d*)*)")
 _STEP = re.compile(r"[\^~](\d*)")
+_numbers = msgspec.msgpack.Decoder(list[int])
 _HEX = re.compile(r"[0-9a-f]{32}")
 
 
@@ -111,7 +113,7 @@ def since(rows: Rows, repo: int, branch: str, after: int, limit: int) -> list[Co
 
 
 def info(rows: Rows, commit: CommitRow, repo: str = "") -> CommitInfo:
-    """A commit as it is shown, without provenance. `repo` is its repo's name where it is known."""
+    """A commit as it is shown. `repo` is its repo's name where it is known."""
     parent = rows.one("commit_get", num=commit.parent) if commit.parent is not None else None
     return CommitInfo(
         repo=repo or repos.by_id(rows, commit.repo).name,
@@ -127,7 +129,19 @@ def info(rows: Rows, commit: CommitRow, repo: str = "") -> CommitInfo:
         files=commit.files,
         description=commit.description,
         error=commit.error,
+        provenance=() if commit.origin == "user" else provenance(rows, commit.num),
     )
+
+
+def provenance(rows: Rows, num: int) -> tuple[str, ...]:
+    """The commits that the job read which made this one, as REPO@ID; none for one of people.
+
+    Those of repos that were deleted, and those that were squashed, are left out.
+    """
+    row = rows.one("inputs_of_commit", num=num)
+    numbers = [] if row is None else _numbers.decode(row[0])
+    named = (rows.one("commit_name", num=each) for each in numbers)
+    return tuple(dict.fromkeys(f"{name[0]}@{name[2]}" for name in named if name is not None))
 
 
 def tip(rows: Rows, repo: str | int, branch: str) -> Tip:

@@ -14,6 +14,7 @@ import msgspec
 
 from vedette.metadata.store import Rows
 from vedette.model.errors import Conflict, NotFound
+from vedette.model.job import TERMINAL
 from vedette.versioning import repos
 from vedette.versioning.refs import CommitRow, with_id
 from vedette.versioning.transaction import Transaction
@@ -54,6 +55,7 @@ def squash(tx: Transaction, commit: CommitRow, *, alone: bool = False) -> int:
         rows.run("squash_add", line=commit.line, above=above or 0, seq=commit.seq, until=until)
     rows.run("squash_adopt", repo=commit.repo, num=commit.num, parent=commit.parent)
     rows.run("squash_job", num=commit.num)
+    rows.run("squash_provenance", num=commit.num)
     rows.run("squash_commit", num=commit.num)
     return commit.num
 
@@ -71,7 +73,7 @@ def _refuse_needed(rows: Rows, commit: CommitRow, where: str, repo: str) -> None
     for job, pipeline, made, inputs, state in rows.all("squash_readers"):
         read = cast(list[int], msgspec.msgpack.decode(inputs))
         if commit.num in read or commit.num == made:
-            what = "the next one is compared with" if state == "SUCCESS" else "is not done"
+            what = "the next one is compared with" if state in TERMINAL else "is not done"
             raise Conflict(f"{where} is needed by job {job} of pipeline {pipeline}, which {what}")
 
 

@@ -9,9 +9,10 @@ SELECT num, id, repo, branch, line, seq, parent, origin, state, started, finishe
   closed, error, description FROM cmt WHERE id = :id AND repo = :repo ORDER BY num DESC;
 
 -- name: commit_everywhere
--- description: The commits with a global id in all repos.
+-- description: The commits with a global id in all repos that are there.
 SELECT num, id, repo, branch, line, seq, parent, origin, state, started, finished, files, size,
-  closed, error, description FROM cmt WHERE id = :id ORDER BY num;
+  closed, error, description FROM cmt WHERE id = :id
+AND EXISTS (SELECT 1 FROM repo r WHERE r.id = cmt.repo) ORDER BY num;
 
 -- name: commit_list
 -- description: The commits of a repo below a number, newest first.

@@ -246,16 +246,20 @@ AND pipeline IN (SELECT id FROM pipeline WHERE repo = :repo) RETURNING object;
 UPDATE live SET gone = :gone WHERE line = :line AND path = :path AND object = :object;
 
 -- name: job_to_forget
--- description: A job by its id, its state, and the newest good job of its pipeline.
-SELECT j.num, j.state, coalesce((SELECT max(g.num) FROM job g WHERE g.pipeline = j.pipeline
-  AND g.state = 'SUCCESS'), 0) FROM job j WHERE j.id = :id;
+-- description: A job by its id, its state, and the newest of its pipeline whose output commit is
+-- finished, whatever became of copying it outside (good_job).
+SELECT j.num, j.state, coalesce((SELECT g.num FROM job g JOIN cmt c ON c.num = g.cmt
+  WHERE g.pipeline = j.pipeline AND c.state = 'finished' ORDER BY g.num DESC LIMIT 1), 0)
+FROM job j WHERE j.id = :id;
 
 -- name: old_jobs
--- description: A page of jobs that ended long ago; not the newest good one of a pipeline.
+-- description: A page of jobs that ended long ago; not the newest of a pipeline whose output
+-- commit is finished, nor one that its branch was moved to: the next is compared with these.
 SELECT num FROM job
 WHERE ((state = 'SUCCESS' AND finished < :good) OR (state <> 'SUCCESS' AND finished < :bad))
-AND num <> coalesce((SELECT max(g.num) FROM job g WHERE g.pipeline = job.pipeline
-  AND g.state = 'SUCCESS'), 0)
+AND num <> coalesce((SELECT g.num FROM job g JOIN cmt c ON c.num = g.cmt
+  WHERE g.pipeline = job.pipeline AND c.state = 'finished' ORDER BY g.num DESC LIMIT 1), 0)
+AND NOT EXISTS (SELECT 1 FROM rebase b WHERE b.pipeline = job.pipeline AND b.job = job.num)
 ORDER BY num LIMIT :limit;
 
 -- name: job_drop_logs
@@ -266,6 +270,11 @@ DELETE FROM log WHERE num IN (SELECT num FROM log WHERE job = :job ORDER BY num 
 -- description: Forgets a page of what a job did with datums.
 DELETE FROM job_datum WHERE job = :job AND datum IN (
   SELECT datum FROM job_datum WHERE job = :job ORDER BY datum LIMIT :limit);
+
+-- name: job_keep_provenance
+-- description: What a job read stays known of the commit that it made.
+INSERT INTO provenance(cmt, inputs) SELECT j.cmt, j.inputs FROM job j JOIN cmt c ON c.num = j.cmt
+JOIN repo r ON r.id = c.repo WHERE j.num = :job ON CONFLICT(cmt) DO NOTHING;
 
 -- name: job_drop
 -- description: Forgets a job.
@@ -300,11 +309,13 @@ SELECT name FROM branch WHERE repo = :repo AND (head = :num OR planned = :num) O
 SELECT id FROM line WHERE repo = :repo AND parent = :line AND fork_seq = :seq LIMIT 1;
 
 -- name: squash_readers
--- description: Jobs that are not done, and the newest good one of each pipeline, with their inputs.
+-- description: Jobs that are not done, and the newest of each pipeline whose output commit is
+-- finished, with their inputs.
 SELECT j.id, p.name, j.cmt, j.inputs, j.state FROM job j JOIN pipeline p ON p.id = j.pipeline
 WHERE j.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE')
 UNION ALL SELECT j.id, p.name, j.cmt, j.inputs, j.state FROM pipeline p
-JOIN job j ON j.num = (SELECT max(g.num) FROM job g WHERE g.pipeline = p.id AND g.state = 'SUCCESS');
+JOIN job j ON j.num = (SELECT g.num FROM job g JOIN cmt c ON c.num = g.cmt
+  WHERE g.pipeline = p.id AND c.state = 'finished' ORDER BY g.num DESC LIMIT 1);
 
 -- name: squash_children
 -- description: Later commits that follow one directly.
@@ -321,6 +332,10 @@ DELETE FROM cmt WHERE num = :num;
 -- name: squash_job
 -- description: The job that made a commit is as old as can be, so that it goes next.
 UPDATE job SET finished = 0 WHERE cmt = :num;
+
+-- name: squash_provenance
+-- description: Forgets where a commit that is taken away came from.
+DELETE FROM provenance WHERE cmt = :num;
 
 -- name: squash_add
 -- description: The files that only one place of a line showed are to go.

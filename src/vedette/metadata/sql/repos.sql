@@ -30,9 +30,9 @@ LEFT JOIN cmt h ON h.num = b.head LEFT JOIN quota q ON q.repo = r.id WHERE r.nam
 -- description: Names of the branches of every repo.
 SELECT repo, name FROM branch ORDER BY repo, name;
 
--- name: repo_lines
--- description: The lines of a repo.
-SELECT id FROM line WHERE repo = :repo ORDER BY id;
+-- name: repo_line
+-- description: Any line of a repo.
+SELECT id FROM line WHERE repo = :repo LIMIT 1;
 
 -- name: repo_drop
 -- description: Takes the repo's own row away, last of all.
@@ -42,18 +42,32 @@ DELETE FROM repo WHERE id = :repo;
 -- description: Takes the branches of a repo away.
 DELETE FROM branch WHERE repo = :repo;
 
+-- name: repo_staged
+-- description: An open commit of a repo to which something was written.
+SELECT c.num FROM cmt c WHERE c.repo = :repo AND c.state = 'started'
+AND EXISTS (SELECT 1 FROM staged s WHERE s.cmt = c.num) LIMIT 1;
+
 -- name: repo_drop_staged
--- description: Takes what is staged in the commits of a repo away.
-DELETE FROM staged WHERE cmt IN (SELECT num FROM cmt WHERE repo = :repo AND state = 'started')
-RETURNING object;
+-- description: Takes a page of what was written to an open commit away; its objects.
+DELETE FROM staged WHERE cmt = :cmt AND n IN (
+  SELECT n FROM staged WHERE cmt = :cmt ORDER BY n LIMIT :limit) RETURNING object;
+
+-- name: repo_drop_provenance
+-- description: Takes away what is known of where a page of the commits of a repo come from.
+DELETE FROM provenance WHERE cmt IN (
+  SELECT num FROM cmt WHERE repo = :repo ORDER BY num LIMIT :limit);
 
 -- name: repo_drop_commits
 -- description: Takes a page of the commits of a repo away.
 DELETE FROM cmt WHERE num IN (SELECT num FROM cmt WHERE repo = :repo ORDER BY num LIMIT :limit);
 
--- name: repo_drop_lines
--- description: Takes the lines of a repo away.
-DELETE FROM line WHERE repo = :repo;
+-- name: line_drop_retained
+-- description: Forgets how far retention had come on a line.
+DELETE FROM retained WHERE line = :line;
+
+-- name: line_drop_squashed
+-- description: Forgets which files only squashed commits of a line showed.
+DELETE FROM squashed WHERE line = :line;
 
 -- name: line_drop_live
 -- description: Takes a page of a line's present files away; their objects.
@@ -62,8 +76,9 @@ DELETE FROM live WHERE line = :line AND path IN (
 
 -- name: line_drop_past
 -- description: Takes a page of a line's former files away; their objects.
-DELETE FROM past WHERE line = :line AND path IN (
-  SELECT path FROM past WHERE line = :line ORDER BY path LIMIT :limit) RETURNING object;
+DELETE FROM past WHERE line = :line AND (path, from_seq) IN (
+  SELECT path, from_seq FROM past WHERE line = :line ORDER BY path, from_seq LIMIT :limit)
+RETURNING object;
 
 -- name: branch_add
 -- description: A new branch. Its own line comes with its first commit.

@@ -53,13 +53,14 @@ DELETE FROM pipeline WHERE id = :id
 -- description: forget a pipeline's versions
 DELETE FROM pipeline_version WHERE pipeline = :id
 
--- name: delete_pipeline_job_datums
--- description: forget which datums a pipeline's jobs had
-DELETE FROM job_datum WHERE job IN (SELECT num FROM job WHERE pipeline = :id)
+-- name: end_pipeline_jobs
+-- description: end the jobs of a pipeline that goes; they are forgotten later
+UPDATE job SET state = 'KILLED' WHERE pipeline = :id
+AND state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE')
 
--- name: delete_pipeline_jobs
--- description: forget a pipeline's jobs
-DELETE FROM job WHERE pipeline = :id
+-- name: job_of_pipeline
+-- description: any job of a pipeline
+SELECT num FROM job WHERE pipeline = :id LIMIT 1
 
 -- name: open_datum_counts
 -- description: queued and running datums by pipeline
@@ -67,8 +68,17 @@ SELECT pipeline, state, count(*) FROM datum WHERE state IN ('queued', 'leased')
 GROUP BY pipeline, state
 
 -- name: failed_datum_count
--- description: how many datums of a pipeline stand failed
-SELECT count(*) FROM datum WHERE state = 'failed' AND pipeline = :pipeline
+-- description: how many datums of a pipeline stand failed, as in failed_datums
+SELECT count(*) FROM datum d WHERE d.state = 'failed' AND d.pipeline = :pipeline AND
+EXISTS (SELECT 1 FROM pipeline p
+  WHERE (p.name = d.pipeline OR p.id = (SELECT j.pipeline FROM job j WHERE j.num = d.job))
+  AND (EXISTS (SELECT 1 FROM member m
+      WHERE m.pipeline = p.id AND m.ident = d.ident AND m.datum = d.num)
+    OR EXISTS (SELECT 1 FROM job o WHERE o.num = d.job AND o.pipeline = p.id
+      AND o.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE'))
+    OR EXISTS (SELECT 1 FROM job_datum x WHERE x.datum = d.num AND x.how = 'failed'
+      AND x.job = (SELECT n.num FROM job n WHERE n.pipeline = p.id
+        AND n.state IN ('SUCCESS','EGRESSING','FAILURE') ORDER BY n.num DESC LIMIT 1))))
 
 -- name: newest_job
 -- description: the newest job of a pipeline
@@ -261,12 +271,15 @@ DELETE FROM part WHERE pipeline = :pipeline AND path = :path AND datum = :datum
 RETURNING object
 
 -- name: drop_parts
--- description: forget shared paths of a pipeline
-DELETE FROM part WHERE pipeline = :pipeline RETURNING object
+-- description: forget a page of the shared paths of a pipeline; their objects
+DELETE FROM part WHERE pipeline = :pipeline AND (path, datum) IN (
+  SELECT path, datum FROM part WHERE pipeline = :pipeline ORDER BY path, datum LIMIT :limit)
+RETURNING object
 
 -- name: drop_members
--- description: forget the datums of a pipeline
-DELETE FROM member WHERE pipeline = :pipeline
+-- description: forget a page of the datums of a pipeline
+DELETE FROM member WHERE pipeline = :pipeline AND ident IN (
+  SELECT ident FROM member WHERE pipeline = :pipeline ORDER BY ident LIMIT :limit)
 
 -- name: add_log
 -- description: a line of a datum's log
@@ -339,18 +352,39 @@ SELECT d.num, d.ident, d.pipeline, d.state, d.inputs, d.tries, d.reason, d.finis
 FROM datum d LEFT JOIN job j ON j.num = d.job WHERE d.ident = :ident ORDER BY d.num DESC LIMIT 1
 
 -- name: failed_datums
--- description: datums that stand failed, of all pipelines
+-- description: datums that stand failed, of all pipelines: in the output that counts, in the
+-- newest job that ran to its end, or in one under way; not those that were replaced since
 SELECT d.num, d.ident, d.pipeline, d.state, d.inputs, d.tries, d.reason, d.finished, d.seconds,
   d.result, d.state, j.id
 FROM datum d LEFT JOIN job j ON j.num = d.job
-WHERE d.state = 'failed' AND d.num > :after ORDER BY d.num LIMIT :limit
+WHERE d.state = 'failed' AND d.num > :after AND
+EXISTS (SELECT 1 FROM pipeline p
+  WHERE (p.name = d.pipeline OR p.id = (SELECT j.pipeline FROM job j WHERE j.num = d.job))
+  AND (EXISTS (SELECT 1 FROM member m
+      WHERE m.pipeline = p.id AND m.ident = d.ident AND m.datum = d.num)
+    OR EXISTS (SELECT 1 FROM job o WHERE o.num = d.job AND o.pipeline = p.id
+      AND o.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE'))
+    OR EXISTS (SELECT 1 FROM job_datum x WHERE x.datum = d.num AND x.how = 'failed'
+      AND x.job = (SELECT n.num FROM job n WHERE n.pipeline = p.id
+        AND n.state IN ('SUCCESS','EGRESSING','FAILURE') ORDER BY n.num DESC LIMIT 1))))
+ORDER BY d.num LIMIT :limit
 
 -- name: failed_datums_of_pipeline
--- description: datums that stand failed, of one pipeline
+-- description: datums that stand failed, of one pipeline, as in failed_datums
 SELECT d.num, d.ident, d.pipeline, d.state, d.inputs, d.tries, d.reason, d.finished, d.seconds,
   d.result, d.state, j.id
 FROM datum d LEFT JOIN job j ON j.num = d.job
-WHERE d.state = 'failed' AND d.pipeline = :pipeline AND d.num > :after ORDER BY d.num LIMIT :limit
+WHERE d.state = 'failed' AND d.pipeline = :pipeline AND d.num > :after AND
+EXISTS (SELECT 1 FROM pipeline p
+  WHERE (p.name = d.pipeline OR p.id = (SELECT j.pipeline FROM job j WHERE j.num = d.job))
+  AND (EXISTS (SELECT 1 FROM member m
+      WHERE m.pipeline = p.id AND m.ident = d.ident AND m.datum = d.num)
+    OR EXISTS (SELECT 1 FROM job o WHERE o.num = d.job AND o.pipeline = p.id
+      AND o.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE'))
+    OR EXISTS (SELECT 1 FROM job_datum x WHERE x.datum = d.num AND x.how = 'failed'
+      AND x.job = (SELECT n.num FROM job n WHERE n.pipeline = p.id
+        AND n.state IN ('SUCCESS','EGRESSING','FAILURE') ORDER BY n.num DESC LIMIT 1))))
+ORDER BY d.num LIMIT :limit
 
 -- name: logs_of_pipeline
 -- description: log lines of a pipeline
@@ -394,9 +428,26 @@ DELETE FROM cmt WHERE repo = :repo AND state = 'started' AND origin = 'auto'
 -- description: a pipeline's repo that stays when the pipeline goes
 UPDATE repo SET kind = 'user' WHERE id = :id
 
+-- name: last_log
+-- description: the newest line of a pipeline's logs
+SELECT coalesce(max(num), 0) FROM log WHERE pipeline = :name
+
 -- name: delete_pipeline_logs
--- description: forget a pipeline's logs
-DELETE FROM log WHERE pipeline = :name
+-- description: forget a page of a pipeline's logs
+DELETE FROM log WHERE num IN (
+  SELECT num FROM log WHERE pipeline = :name AND num <= :until ORDER BY num LIMIT :limit)
+
+-- name: doomed_add
+-- description: the rows of what was deleted go in pages
+INSERT INTO doomed(what, key, name, until) VALUES (:what, :key, :name, :until)
+
+-- name: doomed_next
+-- description: what was deleted and has rows left, oldest first
+SELECT id, what, key, name, until FROM doomed ORDER BY id LIMIT 1
+
+-- name: doomed_done
+-- description: nothing is left of what was deleted
+DELETE FROM doomed WHERE id = :id
 
 -- name: commits_between
 -- description: how many commits and bytes a branch got between two of its line

@@ -1,6 +1,7 @@
 -- name: inputs_of_commit
--- description: the commits that the job read which made a commit
+-- description: the commits that the job read, known still or not, which made a commit
 SELECT inputs FROM job WHERE cmt = :num
+UNION ALL SELECT inputs FROM provenance WHERE cmt = :num LIMIT 1
 
 -- name: base_of_job
 -- description: the job that a job was compared with, and its inputs
