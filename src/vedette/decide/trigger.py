@@ -12,9 +12,10 @@ from vedette.model.inputs import Trigger
 class Facts(Struct, frozen=True, kw_only=True):
     """What a trigger looks at: the followed branch since the triggered one last moved.
 
-    `commits` and `bytes` came since then; `moved` is None if it never has. `tick` is the first
-    time of `cron_spec` after `moved`, for triggers that have one; None if it has no more. `limit`
-    is the same of `rate_limit_spec`, None where there is no limit.
+    `commits` came since then (no need to count beyond those that a rule asks for), and by `bytes`
+    its files grew. `moved` is None if it never has. `tick` is the first time of `cron_spec` after
+    `moved`, for triggers that have one; None if it has no more. `limit` is the same of
+    `rate_limit_spec`, None where there is no limit.
     """
 
     now: datetime

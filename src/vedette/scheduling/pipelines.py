@@ -16,9 +16,9 @@ from vedette.model.keeping import Rule
 from vedette.model.paths import check_name
 from vedette.model.pipeline import JobSummary, PipelineInfo, PipelineSpec
 from vedette.model.spec import parse_spec, unsupported
-from vedette.scheduling import clocks, history, rerun
+from vedette.scheduling import clocks, following, history, rerun
 from vedette.scheduling.intents import PipelineChanged, PipelineDeleted, RepoDeleted, intend
-from vedette.versioning import branches, drafts, repos, retention
+from vedette.versioning import drafts, repos, retention
 from vedette.versioning.times import moment
 from vedette.versioning.transaction import Transaction
 
@@ -79,7 +79,9 @@ def create(
                 salt=salt, created=tx.now)  # fmt: skip
     clocks.keep(tx, pipeline, spec)
     _retain(tx, spec)
-    _follow(tx, spec)
+    following.keep(tx, spec)
+    if present is not None:
+        following.release(tx, stored_spec(present[9]), _specs(tx.rows))
     intend(tx, PipelineChanged(spec.name, _history(tx.rows, spec, since)))
     return inspect(tx.rows, spec.name)
 
@@ -104,20 +106,6 @@ def _retain(tx: Transaction, spec: PipelineSpec) -> None:
     retention.follow_spec(tx, repos.get(tx.rows, spec.name).id, rule)
 
 
-def _follow(tx: Transaction, spec: PipelineSpec) -> None:
-    """Make the branches of triggered inputs (ENGINE T6)."""
-    for leaf in leaves(spec.input):
-        if isinstance(leaf, Pfs) and leaf.trigger is not None:
-            name, follows = leaf.branch, leaf.trigger.branch or "master"
-            rule = msgspec.json.encode(leaf.trigger)
-            known = {branch.name for branch in branches.listing(tx.rows, leaf.repo)}
-            if name in known:
-                head = branches.head(tx.rows, leaf.repo, name)
-                branches.move(tx, leaf.repo, name, head.num if head else None, follows, rule)
-            else:
-                branches.create(tx, leaf.repo, name, None, follows, rule)
-
-
 def check(rows: Rows, spec: PipelineSpec, exists: bool) -> None:
     """Raise InvalidSpec with every fault that a spec has among the repos there are (ENGINE U6)."""
     faults = []
@@ -132,6 +120,7 @@ def check(rows: Rows, spec: PipelineSpec, exists: bool) -> None:
             near = difflib.get_close_matches(leaf.repo, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"create it: create-repo {leaf.repo}"
             faults.append(f"input {leaf.name}: repo {leaf.repo} does not exist; {hint}")
+    faults += following.refused(spec, [s for s in _specs(rows) if s.name != spec.name])
     if not faults and _cycle(rows, spec):
         faults.append(f"pipeline {spec.name} would read what comes from its own output")
     if faults:
@@ -140,11 +129,14 @@ def check(rows: Rows, spec: PipelineSpec, exists: bool) -> None:
 
 def _cycle(rows: Rows, spec: PipelineSpec) -> bool:
     reads: dict[str, set[str]] = {}
-    for row in rows.all("pipelines"):
-        other = stored_spec(row[9])
+    for other in _specs(rows):
         reads[other.name] = {leaf.repo for leaf in leaves(other.input)}
     reads[spec.name] = {leaf.repo for leaf in leaves(spec.input)}
     return order.would_cycle(reads, {name: name for name in reads}, spec.name)
+
+
+def _specs(rows: Rows) -> list[PipelineSpec]:
+    return [stored_spec(row[9]) for row in rows.all("pipelines")]
 
 
 def readers(rows: Rows, repo: str) -> list[str]:
@@ -174,9 +166,6 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
     for each in tx.rows.all("pipelines"):
         if each[1].startswith(f"{name}@"):
             rerun.drop(tx, each)
-    for leaf in leaves(spec.input):
-        if isinstance(leaf, Pfs) and leaf.trigger is not None:
-            branches.delete(tx, leaf.repo, leaf.branch)
     intend(tx, PipelineDeleted(name))
     pipeline = row[0]
     if keep_repo:
@@ -184,6 +173,7 @@ def delete(tx: Transaction, name: str, *, force: bool = False, keep_repo: bool =
     tx.rows.run("draft_drop", pipeline=pipeline)
     for query in ("delete_pipeline_versions", "drop_egress", "delete_pipeline"):
         tx.rows.run(query, id=pipeline)
+    following.release(tx, spec, _specs(tx.rows))
     tx.rows.run("drop_rebase", pipeline=pipeline)
     tx.rows.run("drop_open_commits", repo=row[2])
     for ticks in clocks.drop(tx, pipeline, keep_repo):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -40,34 +41,52 @@ def _triggers(round: Round) -> int | None:
     if not memory.next_trigger and not memory.followed & round.moved and memory.looked:
         return None
     memory.looked = True
-    times = []
+    times = _pass(round)
+    # What moved may be followed in turn. Branches that follow each other in a ring move no longer
+    # than there are branches.
+    for _ in range(len(memory.order)):
+        if not times.moved:
+            break
+        times = _pass(round)
+    memory.next_trigger = min(times.waits) if times.waits else 0
+    return memory.next_trigger or None
+
+
+@dataclass
+class _Pass:
+    """What one look at all triggered branches found: did one move, and when may the others?"""
+
+    moved: bool = False
+    waits: list[int] = field(default_factory=list)
+
+
+def _pass(round: Round) -> _Pass:
+    found = _Pass()
     for row in round.rows.all("triggered_branches"):
-        _id, repo, name, head, rule, moved, follows, source = row
+        _id, repo, name, head, rule, moved, _follows, source = row
         if source is None or source == head or rule is None:
             continue
         decoded = msgspec.json.decode(rule, type=Trigger)
-        facts = _facts(round, decoded, (repo, follows, head, source, moved))
-        decision = trigger.decide(decoded, facts)
+        decision = trigger.decide(decoded, _facts(round, decoded, head, source, moved))
         if isinstance(decision, trigger.Move):
             round.rows.run("move_branch", repo=repo, name=name, head=source, moved=round.now)
             planning.plan_move(round, (repo, name), source)
+            found.moved = True
         elif isinstance(decision, trigger.Wait):
-            times.append(microseconds(decision.until))
-    memory.next_trigger = min(times) if times else 0
-    return min(times) if times else None
+            found.waits.append(microseconds(decision.until))
+    return found
 
 
 def _facts(
-    round: Round, rule: Trigger, branch: tuple[int, str, int | None, int, int | None]
+    round: Round, rule: Trigger, head: int | None, source: int, since: int | None
 ) -> trigger.Facts:
-    repo, follows, head, source, since = branch
     moved = None if head is None else maybe(since)
     row = round.rows.one(
-        "commits_between", repo=repo, branch=follows, after=head or 0, until=source
+        "commits_between", after=head or 0, until=source, most=max(rule.commits or 1, 1)
     )
-    commits, size = row if row is not None else (1, 0)
+    commits, grown = row if row is not None else (1, 0)
     return trigger.Facts(
-        now=moment(round.now), moved=moved, commits=max(commits, 1), bytes=size,
+        now=moment(round.now), moved=moved, commits=max(commits, 1), bytes=grown,
         tick=_next_of(rule.cron_spec, moved, round.now),
         limit=_next_of(rule.rate_limit_spec, moved, round.now),
     )  # fmt: skip

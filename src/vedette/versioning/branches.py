@@ -72,30 +72,30 @@ def create(
     )
 
 
-def move(
-    tx: Transaction,
-    repo: str,
-    name: str,
-    head: int | None,
-    follows: str | None = None,
-    trigger: bytes | None = None,
-) -> int:
+def move(tx: Transaction, repo: str, name: str, head: int | None) -> int:
     """Give a branch another head; its key. It is made when it is missing.
 
-    With `follows`, also what it follows from now on. Its next commit leaves the line of its new
-    head, so the branch's own history stays what it was. Raises Conflict while a user has an open
-    commit in it.
+    Its next commit leaves the line of its new head, so the branch's own history stays what it was.
+    Raises Conflict while a user has an open commit in it.
     """
     found = repos.get(tx.rows, repo)
     row = _get(tx.rows, found, name)
     if row is None:
-        return create(tx, repo, name, head, follows, trigger)
+        return create(tx, repo, name, head)
     _check_head(tx.rows, found, head)
     _check_closed(tx.rows, found, name)
     tx.rows.run("branch_move", id=row[0], head=head, moved=tx.now)
-    if follows is not None:
-        tx.rows.run("branch_follow", id=row[0], follows=follows, trigger=trigger)
     return int(row[0])
+
+
+def follow(
+    tx: Transaction, repo: str, name: str, follows: str | None, trigger: bytes | None
+) -> None:
+    """Say what a branch follows from now on, and by which rule; None: nothing. Its head stays.
+
+    Raises NotFound.
+    """
+    tx.rows.run("branch_follow", id=get(tx.rows, repo, name).id, follows=follows, trigger=trigger)
 
 
 def _check_head(rows: Rows, repo: repos.RepoRow, head: int | None) -> None:

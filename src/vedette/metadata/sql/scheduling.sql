@@ -450,9 +450,16 @@ SELECT id, what, key, name, until FROM doomed ORDER BY id LIMIT 1
 DELETE FROM doomed WHERE id = :id
 
 -- name: commits_between
--- description: how many commits and bytes a branch got between two of its line
-SELECT count(*), coalesce(sum(size), 0) FROM cmt
-WHERE repo = :repo AND branch = :branch AND state = 'finished' AND num > :after AND num <= :until
+-- description: how many commits lead from one to another, at most so many, and how the size grew
+WITH RECURSIVE back(num, parent, state, steps) AS (
+    SELECT num, parent, state, 1 FROM cmt WHERE num = :until AND num > :after
+    UNION ALL SELECT c.num, c.parent, c.state,
+        b.steps + CASE c.state WHEN 'finished' THEN 1 ELSE 0 END
+    FROM back b JOIN cmt c ON c.num = b.parent
+    WHERE c.num > :after AND b.steps < :most)
+SELECT count(*), coalesce((SELECT size FROM cmt WHERE num = :until), 0)
+    - coalesce((SELECT size FROM cmt WHERE num = :after), 0)
+FROM back WHERE state = 'finished'
 
 -- name: repo_name
 -- description: the name of a repo
