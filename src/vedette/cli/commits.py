@@ -10,7 +10,7 @@ from contextlib import aclosing
 import click
 
 from vedette.cli import shown
-from vedette.cli.session import commit_of, connected, place, raw_option
+from vedette.cli.session import commit_of, connected, place, raw_option, speak
 from vedette.client import Client
 from vedette.model.errors import Invalid
 from vedette.model.files import CommitInfo
@@ -93,15 +93,18 @@ async def flush_commit(client: Client, where: tuple[str, ...], timeout: float, r
 @click.option("--from", "since", metavar="COMMIT", help="Only those after this one.")
 @click.option("--new", is_flag=True, help="Only those that come from now on.")
 @raw_option
-@connected
-async def subscribe_commit(
-    client: Client, where: tuple[str, ...], since: str | None, new: bool, raw: bool
-) -> None:
+def subscribe_commit(where: tuple[str, ...], since: str | None, new: bool, raw: bool) -> None:
     """Print the finished commits of a branch, oldest first, and each new one as it comes.
 
     Goes on until it is interrupted; a server that is away is waited for.
     """
     repo, branch, _ = place(where)
+    speak(lambda client: _subscribe(client, repo, branch, since, new, raw), together=True)
+
+
+async def _subscribe(
+    client: Client, repo: str, branch: str, since: str | None, new: bool, raw: bool
+) -> None:
     await client.inspect_repo(repo)
     after = 0
     if since is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from vedette.cli.pipelines import documents, spec_option
+from vedette.cli.pipelines import spec_option
 from vedette.cli.session import connected, raw_option
 from vedette.client import Client
 from vedette.decide.order import topological
@@ -58,10 +58,10 @@ async def extract(client: Client, raw: bool) -> None:
 @click.command("recreate")
 @spec_option
 @connected
-async def recreate(client: Client, files: tuple[str, ...]) -> None:
+async def recreate(client: Client, documents: list[dict[str, Any]]) -> None:
     """Make the repos and pipelines of an extract; those that exist as they should stay."""
     present = {info.name: info.spec for info in await client.list_pipeline()}
-    for document in await documents(files):
+    for document in documents:
         if "repo" in document:
             await _repo(client, document["repo"])
             continue

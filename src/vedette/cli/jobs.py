@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vedette.cli import pipelines, shown
-from vedette.cli.session import connected, raw_option
-from vedette.client import Client
+from vedette.cli import shown
+from vedette.cli.session import connected, raw_option, speak
 from vedette.model.errors import Invalid
-from vedette.model.job import DatumInfo, JobInfo
+
+if TYPE_CHECKING:
+    from vedette.client import Client
+    from vedette.model.job import DatumInfo, JobInfo
 
 _PAGE = 1000
 
@@ -75,16 +78,24 @@ async def stop_job(client: Client, job: str) -> None:
 @click.option("-n", "--number", type=click.IntRange(1, 1_000_000), default=1000,
               help="With -f: so many at most.")  # fmt: skip
 @raw_option
-@connected
-async def list_datum(
-    client: Client, job: str | None, pipeline: str, failed: bool, spec: str, number: int, raw: bool
+def list_datum(
+    job: str | None, pipeline: str, failed: bool, spec: str, number: int, raw: bool
 ) -> None:
     """List the datums of a job, those that failed, or those that a spec would have."""
     if sum(map(bool, (job, failed, spec))) != 1:
         raise Invalid("name one job, or use --failed, or -f SPEC")
-    if spec:
-        await _preview(client, spec, number, raw)
+    if not spec:
+        speak(lambda client: _list_datum(client, job, pipeline, raw))
         return
+    from vedette.cli.spec_files import documents
+
+    specs = documents((spec,))
+    if len(specs) != 1:
+        raise Invalid(f"{spec} holds {len(specs)} specs: give one")
+    speak(lambda client: _preview(client, specs[0], number, raw))
+
+
+async def _list_datum(client: Client, job: str | None, pipeline: str, raw: bool) -> None:
     found: list[DatumInfo] = []
     while True:
         after = found[-1].number if found else 0
@@ -106,15 +117,12 @@ async def list_datum(
     shown.table(("NUMBER", "FILES", "TIME", "STATE", "REASON"), rows)
 
 
-async def _preview(client: Client, spec: str, number: int, raw: bool) -> None:
+async def _preview(client: Client, document: dict[str, Any], number: int, raw: bool) -> None:
     """The datums of a pipeline that need not exist (ENGINE D9)."""
-    documents = await pipelines.documents((spec,))
-    if len(documents) != 1:
-        raise Invalid(f"{spec} holds {len(documents)} specs: give one")
     found: list[DatumInfo] = []
     while True:
         page = await client.preview_datum(
-            documents[0], after=len(found), limit=min(_PAGE, number - len(found))
+            document, after=len(found), limit=min(_PAGE, number - len(found))
         )
         found += page.datums
         if not page.datums or len(found) >= min(number, page.total):

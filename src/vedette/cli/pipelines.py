@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vedette.cli import shown
 from vedette.cli.session import connected, raw_option
-from vedette.cli.web import fetched, is_address
-from vedette.client import Client
-from vedette.model.api import PipelineVersion
 from vedette.model.errors import Invalid, InvalidSpec
-from vedette.model.spec import parse_documents, parse_spec, unsupported
+
+if TYPE_CHECKING:
+    from vedette.client import Client
+    from vedette.model.api import PipelineVersion
 
 Decorated = Callable[..., Any]
-_LARGEST = 16 << 20
 
 
 def spec_option(command: Decorated) -> Decorated:
-    """-f FILE, as often as wanted."""
-    return click.option(
+    """-f FILE, as often as wanted; the command is given all `documents` that are in them."""
+
+    @click.option(
         "-f", "--file", "files", multiple=True, required=True, metavar="SPEC",
         help="A file or URL of specs (JSON or YAML), or - for standard input; may be repeated.",
-    )(command)  # fmt: skip
+    )  # fmt: skip
+    @wraps(command)
+    def read(files: tuple[str, ...], **given: Any) -> Any:
+        from vedette.cli.spec_files import documents
+
+        return command(documents=documents(files), **given)
+
+    return read
 
 
 @click.command("create-pipeline")
@@ -38,10 +44,10 @@ def spec_option(command: Decorated) -> Decorated:
 @raw_option
 @connected
 async def create_pipeline(
-    client: Client, files: tuple[str, ...], since: str, dry_run: bool, raw: bool
+    client: Client, documents: list[dict[str, Any]], since: str, dry_run: bool, raw: bool
 ) -> None:
     """Create pipelines from their specs."""
-    for document in await documents(files):
+    for document in documents:
         await _act(client, document, dry_run, raw, since=since)
 
 
@@ -52,19 +58,21 @@ async def create_pipeline(
 @raw_option
 @connected
 async def update_pipeline(
-    client: Client, files: tuple[str, ...], reprocess: bool, dry_run: bool, raw: bool
+    client: Client, documents: list[dict[str, Any]], reprocess: bool, dry_run: bool, raw: bool
 ) -> None:
     """Give pipelines new specs; those that are missing are created."""
-    for document in await documents(files):
+    for document in documents:
         await _act(client, document, dry_run, raw, update=True, reprocess=reprocess)
 
 
 @click.command("validate-pipeline")
 @spec_option
-def validate_pipeline(files: tuple[str, ...]) -> None:
+def validate_pipeline(documents: list[dict[str, Any]]) -> None:
     """Check specs by themselves, without a server; every fault is told."""
+    from vedette.model.spec import parse_spec, unsupported
+
     faults: list[str] = []
-    for document in asyncio.run(documents(files)):
+    for document in documents:
         try:
             parsed = parse_spec(document)
         except InvalidSpec as error:
@@ -151,35 +159,6 @@ def _history(found: list[PipelineVersion], raw: bool) -> None:
         for each in found
     )
     shown.table(("NAME", "VERSION", "CREATED", "CHANGED"), rows)
-
-
-async def documents(files: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The specs in files, at web addresses, and in standard input (`-`), in order."""
-    found: list[dict[str, Any]] = []
-    for name in files:
-        text = await _text(name)
-        if len(text) > _LARGEST:
-            raise Invalid(f"{name} has more than {_LARGEST} bytes: that is no file of specs")
-        try:
-            found += parse_documents(text)
-        except Invalid as error:
-            raise type(error)(f"{name}: {error.message}") from None
-    return found
-
-
-async def _text(name: str) -> bytes:
-    """At most one byte more than may be."""
-    if not is_address(name):
-        if name == "-":
-            return sys.stdin.buffer.read(_LARGEST + 1)
-        with Path(name).open("rb") as file:
-            return file.read(_LARGEST + 1)
-    text = b""
-    async for piece in fetched(name):
-        text += piece
-        if len(text) > _LARGEST:
-            break
-    return text
 
 
 async def _act(

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from vedette.cli.session import connected, place
+from vedette.cli.session import place, speak
 from vedette.cli.web import Ahead, fetched, is_address
 from vedette.client import Client
 from vedette.model.errors import Invalid, NotFound
@@ -51,9 +51,7 @@ class Source(NamedTuple):
 @click.option("--target-file-datums", type=click.IntRange(1), default=1, metavar="N",
               help="With --split: so many lines or values a file.")  # fmt: skip
 @click.option("--compat", type=click.Choice(["1.x"]), help="1.x: append, as that release did.")
-@connected
-async def put_file(
-    client: Client,
+def put_file(
     where: tuple[str, ...],
     files: tuple[str, ...],
     input_file: str | None,
@@ -73,16 +71,19 @@ async def put_file(
     sources = list(_sources(origins, path, recursive=recursive, full_path=full_path))
     if not sources:
         raise NotFound(f"there is no file below {', '.join(origins)}")
-    if split is not None:
-        await _put_split(client, repo, branch, sources, split, target_file_datums)
-        return
     adds = append or (compat == "1.x" and not overwrite)
-    if len(sources) == 1:
-        await _put_one(client, repo, branch, sources[0], adds)
-    else:
-        # Made anew when it must be sent again: then the files are read again.
-        tar = partial(_tar, sources, parallelism)
-        await client.put_tar(repo, branch, tar, append=adds)
+
+    async def put(client: Client) -> None:
+        if split is not None:
+            await _put_split(client, repo, branch, sources, split, target_file_datums)
+        elif len(sources) == 1:
+            await _put_one(client, repo, branch, sources[0], adds)
+        else:
+            # Made anew when it must be sent again: then the files are read again.
+            tar = partial(_tar, sources, parallelism)
+            await client.put_tar(repo, branch, tar, append=adds)
+
+    speak(put, together=any(is_address(source.origin) for source in sources))
 
 
 def _listed(input_file: str | None) -> list[str]:

@@ -2,37 +2,73 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from vedette.client import Client, HttpTransport
 from vedette.model.errors import Invalid
 
+if TYPE_CHECKING:
+    from vedette.client import Client, Transport
+
 P = ParamSpec("P")
+T = TypeVar("T")
 
 raw_option = click.option("--raw", is_flag=True, help="One JSON object a line.")
 
 
 def connected(
-    command: Callable[Concatenate[Client, P], Awaitable[Any]],
+    command: Callable[Concatenate[Client, P], Coroutine[Any, Any, Any]],
 ) -> Callable[P, Any]:
-    """Give an asynchronous command a client of the server that was named."""
+    """Give an asynchronous command a client of the server that was named.
+
+    It may wait for that client only, one call after the other: see `speak`.
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
-        address, token = click.get_current_context().obj or (None, None)
-
-        async def speak() -> Any:
-            async with Client(HttpTransport(address, token)) as client:
-                return await command(client, *args, **kwargs)
-
-        return asyncio.run(speak())
+        return speak(lambda client: command(client, *args, **kwargs))
 
     return run
+
+
+def speak(command: Callable[[Client], Coroutine[Any, Any, T]], *, together: bool = False) -> T:
+    """Run what asks the server that was named, to its end.
+
+    Over plain HTTP that is done without an event loop and without an HTTP library: to load them
+    takes longer than most commands do. `together`: it waits for other things besides, so it needs
+    the loop.
+    """
+    address, token = click.get_current_context().obj or (None, None)
+    from vedette.client.plain import PlainTransport, is_plain
+
+    if not together and is_plain(address):
+        return _alone(_with(PlainTransport(address, token), command))
+    import asyncio
+
+    from vedette.client import HttpTransport
+
+    return asyncio.run(_with(HttpTransport(address, token), command))
+
+
+async def _with(transport: Transport, command: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+    from vedette.client import Client
+
+    async with Client(transport) as client:
+        return await command(client)
+
+
+def _alone(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that never gives way, because all that it awaits blocks."""
+    try:
+        coroutine.send(None)
+    except StopIteration as ended:
+        found: T = ended.value
+        return found
+    coroutine.close()
+    raise RuntimeError("a command waits for something else than its server: let it `speak` so")
 
 
 def place(words: tuple[str, ...], *, path: str | None = None) -> tuple[str, str, str | None]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from vedette.model.errors import NotFound, VedetteError
+
+if TYPE_CHECKING:
+    import asyncio
 
 _IN_MEMORY = 4 << 20
 
@@ -19,7 +21,7 @@ def is_address(origin: str) -> bool:
     return origin.startswith(("http://", "https://"))
 
 
-async def fetched(address: str) -> AsyncIterator[bytes]:
+async def fetched(address: str) -> AsyncGenerator[bytes, None]:
     """What is at an address, in pieces. Raises NotFound for any answer but 200."""
     import httpx2
 
@@ -67,12 +69,18 @@ class Ahead:
 
     async def next(self) -> Fetched:
         """The next document; who gets it closes its file."""
+        import asyncio
+
         while self._left and len(self._under_way) < self._parallel:
             self._under_way.append(asyncio.create_task(_keep(self._left.popleft())))
         return await self._under_way.popleft()
 
     async def close(self) -> None:
         """Give up what nobody asked for."""
+        if not self._under_way:
+            return
+        import asyncio
+
         for task in self._under_way:
             task.cancel()
         for task in self._under_way:

@@ -44,7 +44,7 @@ def worker(
     pipelines: str, slots: int | None, runtimes: Path | None, data: Path | None, ca_file: str,
 ) -> None:  # fmt: skip
     """Run datums for a server that is elsewhere, until Ctrl-C or SIGTERM."""
-    from vedette.client.http import default_address
+    from vedette.client.http_calls import default_address
     from vedette.wiring_worker import Work
 
     telemetry.set_up_log()

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from vedette.client import endpoints as at
-from vedette.client import subscription
 from vedette.client.keep_calls import KeepCalls
 from vedette.client.life_calls import LifeCalls
 from vedette.client.lines import lines
@@ -22,8 +21,6 @@ from vedette.model.files import BranchInfo, CommitInfo, FileInfo, RepoInfo, Writ
 from vedette.model.hosts import HostInfo
 from vedette.model.job import DatumInfo, DatumPreview, JobInfo
 from vedette.model.pipeline import PipelineInfo
-
-_line = msgspec.json.Decoder(api.NumberedLine)
 
 
 class Client(LifeCalls, KeepCalls):
@@ -133,6 +130,8 @@ class Client(LifeCalls, KeepCalls):
 
         `after` is the number of the last one that is known. Lost connections are made again.
         """
+        from vedette.client import subscription
+
         return subscription.finished(self, repo, branch, after)
 
     async def inspect_commit(self, repo: str, ref: str) -> CommitInfo:
@@ -327,10 +326,11 @@ class Client(LifeCalls, KeepCalls):
         query = {
             "pipeline": pipeline, "job": job, "datum": datum, "after": after, "follow": follow
         }  # fmt: skip
+        decoder = msgspec.json.Decoder(api.NumberedLine)
         async with self.transport.stream(at.LOGS, {}, query) as chunks:
             async for line in lines(chunks):
                 if line:
-                    yield _line.decode(line)
+                    yield decoder.decode(line)
 
     # tokens and secrets
     async def create_token(self, label: str = "", scope: str = "admin") -> api.CreatedToken:

@@ -8,12 +8,14 @@ versioning, elsewhere it will wrap the HTTP client. A worker never holds databas
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
 
 from vedette.model.pipeline import PipelineSpec
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 class TaskFile(Struct, frozen=True, array_like=True):
