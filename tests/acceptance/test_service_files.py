@@ -21,6 +21,7 @@ def test_the_unit_is_one_that_systemd_understands(tmp_path: Path) -> None:
         pytest.skip("systemd-analyze is not here: the unit can't be verified")
     text = UNIT.read_text()
     assert "/opt/vedette/bin/vedette serve" in text
+    assert "RestartPreventExitStatus=2\n" in text, "a wrong setting is said once, not every 2 s"
     unit = tmp_path / "vedette.service"
     # The user need not exist here, and the program is elsewhere.
     unit.write_text(

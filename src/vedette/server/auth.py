@@ -98,7 +98,8 @@ class Gate:
                 return NOBODY
             raise Unauthorized(
                 "a token is needed: pass one with --token or VEDETTE_TOKEN "
-                "(`vedette token create` on the server's machine makes one)"
+                "(the first is in the file admin.token in the server's data folder; "
+                "`vedette create-token` makes others)"
             )
         allowed = self.tokens.scope_of(token)
         if allowed is None:
