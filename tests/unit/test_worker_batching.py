@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from command_bench import Bench, Inputs, bench_in, outputs, texts
-from tests.processes import below, kill, words
+from tests.processes import below, keepers, kill, words
 
+from vedette.model.inputs import Pfs
 from vedette.model.work import Result
+from vedette.worker.batch_slot import AHEAD_BYTES
 
 ASK = "pachctl next datum"
 COPY = """
@@ -105,6 +108,84 @@ def test_a_process_killed_while_it_waits_costs_no_try(bench: Bench) -> None:
     assert (second.state, second.tries) == ("success", 1), second.reason
 
 
+def test_a_root_killed_while_its_process_waits_costs_no_try(bench: Bench) -> None:
+    """C2: what was not begun is given to another process."""
+    code = bench.code("/bin/sh", "-c", COPY, datum_batching=True, datum_tries=1)
+    (first,) = bench.run(code, *given("a"))
+    kill(keepers())
+    (second,) = bench.run(code, *given("b"))
+    assert (second.state, second.tries) == ("success", 1), second.reason
+    assert pid_of(first) and outputs(second, bench) == {"/copy": b"b"}
+
+
+def test_a_process_that_asks_and_dies_has_used_a_try(bench: Bench) -> None:
+    """C2: it is not started again for ever."""
+    (result,) = run(bench, "echo next >/run/vedette/next/ask; kill -9 $$", "a", datum_tries=2)
+    assert (result.state, result.tries) == ("failed", 2)
+    assert "ended between asking" in result.reason or "signal 9" in result.reason
+
+
+@pytest.mark.parametrize("size", [3, AHEAD_BYTES + 1])
+def test_the_next_datum_is_made_ready_out_of_sight(bench: Bench, tmp_path: Path, size: int) -> None:
+    """R8, R1: if it is small; no process of the one before sees it."""
+    script = """
+    while pachctl next datum; do
+      . /pfs/.env
+      until [ -e /pfs/go ]; do sleep 0.01; done
+      echo $(find /pfs -type f | sort)
+    done
+    """
+    code = bench.code("/bin/sh", "-c", script, datum_batching=True, datum_tries=1)
+    second = {"images": ("/b", {"/b": b"x" * size})}
+    bench.source.submit(*(bench.source.task(code, each) for each in (*given("a"), second)))
+    appear(tmp_path, "pfs/images/a")
+    if size <= AHEAD_BYTES:
+        appear(tmp_path, "next/images/b")
+    appear(tmp_path, "pfs").joinpath("go").touch()
+    (first,) = bench.source.wait(1)
+    appear(tmp_path, "pfs/images/b").parent.parent.joinpath("go").touch()
+    results = bench.source.wait(2)
+    assert results[0] == first
+    assert [texts(result, "stdout") for result in results] == [
+        [f"/pfs/.env /pfs/go /pfs/images/{name}"] for name in "ab"
+    ]
+
+
+def appear(scratch: Path, path: str) -> Path:
+    """A file of the worker's folder, once it is there."""
+    deadline = time.monotonic() + 20
+    while not (found := list(scratch.glob(f"scratch/*/{path}"))):
+        assert time.monotonic() < deadline, f"{path} does not come"
+        time.sleep(0.002)
+    return found[0]
+
+
+def test_datums_of_two_versions_follow_one_another(bench: Bench) -> None:
+    """R8: nothing is made ready for the wrong process."""
+    codes = [
+        bench.code("/bin/sh", "-c", f"while {ASK}; do echo {word} >/pfs/out/x; done",
+                   datum_batching=True)
+        for word in ("old", "new")
+    ]  # fmt: skip
+    each = zip((codes[0], codes[0], codes[1], codes[0]), given(*"abcd"), strict=True)
+    bench.source.submit(*(bench.source.task(code, inputs) for code, inputs in each))
+    found = [outputs(result, bench)["/x"] for result in bench.source.wait(4)]
+    assert found == [b"old\n", b"old\n", b"new\n", b"old\n"]
+
+
+def test_lazy_files_of_a_batch_are_fetched_when_opened(bench: Bench) -> None:
+    """R8: those of the datum that lies ready too, and no other."""
+    leaf = Pfs(name="images", repo="images", glob="/*", lazy=True)
+    script = f"while {ASK}; do . /pfs/.env; ls -p /pfs/images | cat; cat $images/b; echo; done"
+    code = bench.code("/bin/sh", "-c", script, datum_batching=True, input=leaf)
+    each: list[Inputs] = [
+        {"images": (f"/{d}", {f"/{d}/a": b"never", f"/{d}/b": d.encode()})} for d in ("x", "y")
+    ]
+    results = bench.run(code, *each)
+    assert [texts(result, "stdout") for result in results] == [["x/", "x"], ["y/", "y"]]
+    assert [result.download for result in results] == [1, 1]
+
+
 def test_exit_zero_in_a_datum_ends_it_well(bench: Bench) -> None:
     script = f"{ASK}; . /pfs/.env; cp $images /pfs/out/x; echo pid=$$"
     first, second = run(bench, script, "a", "b")
@@ -126,9 +207,10 @@ def test_a_command_that_ends_early_says_so(bench: Bench, script: str, why: str) 
 def test_a_batched_datum_over_its_time_is_killed(bench: Bench) -> None:
     """R5."""
     script = f"while {ASK}; do . /pfs/.env; grep -q slow $images && sleep 100; done"
-    slow, quick = run(bench, script, "slow", "quick", datum_timeout=0.7)
-    assert (slow.state, quick.state) == ("failed", "success")
-    assert "datum_timeout of 0.7 s" in slow.reason
+    names = ("slow", "quick", "slow", "last")
+    results = run(bench, script, *names, datum_timeout=0.7)
+    assert [result.state for result in results] == ["failed", "success", "failed", "success"]
+    assert all("datum_timeout of 0.7 s" in results[number].reason for number in (0, 2))
 
 
 def test_err_cmd_recovers_a_batched_datum(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 import structlog
@@ -157,16 +158,30 @@ class _Worker:
 
     def _work(self) -> None:
         self._claim()
-        while not self._finishing:
-            tasks = self._wait()
+        tasks: deque[Task] = deque()
+        while True:
+            self._fetch(tasks)
             if not tasks:
                 break
+            task = tasks.popleft()
+            result = self._one(task, tasks[0] if tasks and not self._finishing else None)
+            self._report([] if result is None else [result])
+        self._give_back()
+
+    def _fetch(self, tasks: deque[Task]) -> None:
+        """See to it that there is a task, be it by waiting, and one more if it has come already."""
+        while len(tasks) < 2 and not self._finishing:
+            try:
+                news = self._news.get_nowait() if tasks else self._wait()
+            except queue.Empty:
+                return
+            if not news:
+                if tasks:
+                    self._news.put(news)  # it is the end once these are done
+                return
+            tasks += news
             # What comes next is asked for while these run, so that the slot never waits for it.
             self._claim()
-            for task in tasks:
-                result = self._one(task)
-                self._report([] if result is None else [result])
-        self._give_back()
 
     def _claim(self) -> None:
         future = self._source.claim(self.name, _ROOM)
@@ -191,7 +206,7 @@ class _Worker:
                 if self._retire(self, idle=True):
                     return None
 
-    def _one(self, task: Task) -> Result | None:
+    def _one(self, task: Task, following: Task | None) -> Result | None:
         if self._finishing:
             return given_back(task, "lost", "the server stops")
         code = self._codes(task.code)
@@ -210,7 +225,7 @@ class _Worker:
             slot, self._running = self._slot, task
         assert slot is not None
         try:
-            return slot.run(task)
+            return slot.run(task, following)
         except Abandoned:
             return given_back(task, "lost", "the server stops") if self._finishing else None
         finally:

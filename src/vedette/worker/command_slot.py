@@ -69,8 +69,11 @@ class CommandSlot:
         os.close(self._wake_write)
         staging.remove(self._folder)
 
-    def run(self, task: Task) -> Result:
-        """Run the datum, with all its tries. Raises `Abandoned`."""
+    def run(self, task: Task, following: Task | None = None) -> Result:
+        """Run the datum, with all its tries. Raises `Abandoned`.
+
+        `following` is what will be run next, if that is known: some of it may be done ahead.
+        """
         started = time.perf_counter()
         self._cpu = 0.0
         logs: list[LogEntry] = []
@@ -164,7 +167,7 @@ class CommandSlot:
     ) -> Ran:
         argv, env, stdin = self._words(task, cmd, limit, error)
         slot = self._begun(("run", argv, env, stdin), limit)
-        if not self._wait(slot, limit):
+        if not self._wait(slot, limit, self._deadline()):
             return self._late()
         try:
             word, code, _, cpu, remarks = slot.receive()
@@ -237,10 +240,13 @@ class CommandSlot:
         self._drop()
         return Ran(False, f"datum_timeout of {self.code.spec.datum_timeout:g} s passed: killed")
 
-    def _wait(self, slot: Slot, limit: LineLimit) -> bool:
-        """Take in the command's lines until it says something; False when its time is up."""
+    def _deadline(self) -> float | None:
+        """When the time of a datum that begins now is up."""
         timeout = self.code.spec.datum_timeout
-        deadline = time.monotonic() + timeout if timeout else None
+        return time.monotonic() + timeout if timeout else None
+
+    def _wait(self, slot: Slot, limit: LineLimit, deadline: float | None) -> bool:
+        """Take in the command's lines until it says something; False when its time is up."""
         waiting = select.poll()
         assert self._lines is not None, "a slot has its lines"
         for descriptor in (slot.socket.fileno(), self._wake_read, *self._lines.descriptors):

@@ -124,7 +124,7 @@ def _answer(descriptor: int, layout: Layout, request: Any, remarks: list[str]) -
         lasting_command.attend(descriptor, layout, request[1:], remarks)
     elif word == "serve":
         _serve(descriptor, layout, *request[1:])
-    else:
+    elif word not in lasting_command.UNANSWERED:  # those came when the command had ended
         send(descriptor, inside.look(request))
 
 

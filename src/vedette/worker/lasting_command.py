@@ -4,9 +4,10 @@ A batching command (ENGINE R8) asks for its next datum through a named pipe, by 
 `NEXT`, which needs nothing but a shell. A service or spout (R10) asks for nothing; its agent may
 ask for connections to a port of its own network, and to have it signalled.
 
-Events go to the agent as they come: ("begun",), ("next", error), ("exit", code, seconds, CPU
-seconds, remarks) or ("cannot", why, 0, 0, remarks), which is the last. Requests while it runs are
-("give", text), ("signal", number) and the questions of `inside.look`: ("answer", value).
+Events go to the agent as they come: ("begun",), ("next", error), ("given",), ("exit", code,
+seconds, CPU seconds, remarks) or ("cannot", why, 0, 0, remarks), which is the last. Requests while
+it runs are ("give", text), answered by ("given",) if the command lives, ("signal", number) and the
+questions of `inside.look`: ("answer", value).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ FOLDER = "/run/vedette/next"
 ASK, GIVEN = f"{FOLDER}/ask", f"{FOLDER}/given"
 PROGRAMS = ("pachctl", "vedette")
 MAX_TEXT = 4000
+UNANSWERED = ("give", "signal")
 
 NEXT = f"""#!/bin/sh
 # Asks the worker for the next datum, and waits for it. With --error the datum before has failed.
@@ -83,6 +85,7 @@ class _Attended:
         self._connector = connector
         self._ask = self._given = -1
         self._heard = b""
+        self._answer = b""
         if asks:  # both ends are held, so that neither opening nor closing them is news
             flags = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC
             self._ask, self._given = os.open(ASK, flags), os.open(GIVEN, flags)
@@ -100,6 +103,7 @@ class _Attended:
                 code = self._reap()
                 if code is not None:
                     return code
+                self._give()
                 self._hear()
         finally:
             signal.set_wakeup_fd(self._before)
@@ -146,11 +150,17 @@ class _Attended:
             text = line.removeprefix(b"next ")[:MAX_TEXT].decode("utf-8", "replace")
             send(self._agent, ("next", text))
 
+    def _give(self) -> None:
+        """Give what is to be given, now that the command is known to live."""
+        if self._answer:
+            send(self._agent, ("given",))
+            with contextlib.suppress(BlockingIOError):
+                os.write(self._given, self._answer)
+            self._answer = b""
+
     def _told(self, request: Any) -> None:
         if request[0] == "give":
-            text = request[1].replace("\n", " ").encode()[:MAX_TEXT]
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._given, text + b"\n")
+            self._answer = request[1].replace("\n", " ").encode()[:MAX_TEXT] + b"\n"
         elif request[0] == "signal":
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._child, request[1])

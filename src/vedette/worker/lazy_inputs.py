@@ -80,6 +80,10 @@ class Fetching:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
+        self.close()
+
+    def close(self) -> None:
+        """Serve no more, and let go of the pipes."""
         if self._thread is not None and self._stop is not None:
             os.write(self._stop[1], b"x")
             self._thread.join()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -84,24 +85,22 @@ def make(pfs: Path, names: Collection[str]) -> None:
         os.mkdir(f"{pfs}/{name}")
 
 
-def clear(pfs: Path, keep: Collection[str] = ()) -> set[str]:
+def clear(pfs: str | Path, keep: Collection[str] = ()) -> set[str]:
     """Empty the folder, whatever user code has done to it, but for the folders in it to keep.
 
     Those are emptied and returned, apart from such as differ from a new one. Making and removing a
     folder waits for the disk while anybody syncs a file; making and removing a file rarely does.
     """
-    if stat.S_IMODE(pfs.stat().st_mode) != _MODE:
-        pfs.chmod(_MODE)
+    if stat.S_IMODE(os.stat(pfs).st_mode) != _MODE:
+        os.chmod(pfs, _MODE)
     kept = set()
     with os.scandir(pfs) as entries:
         for entry in list(entries):
             if entry.name in keep and _as_new(entry.path):
-                clear(Path(entry.path))
+                clear(entry.path)
                 kept.add(entry.name)
-            elif entry.is_dir(follow_symlinks=False):
-                remove(Path(entry.path))
             else:
-                Path(entry.path).unlink(missing_ok=True)
+                remove(entry.path)
     return kept
 
 
@@ -132,10 +131,19 @@ def _fill(target: str, file: TaskFile, source: Inputs) -> None:
         os.close(descriptor)
 
 
-def remove(path: Path) -> None:
+def remove(path: str | Path) -> None:
     """Remove a file or a folder, whatever user code has done to it."""
-    if path.is_symlink() or not path.is_dir():
-        path.unlink(missing_ok=True)
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError):
+        _remove_folder(path)
+
+
+def _remove_folder(path: str | Path) -> None:
+    with contextlib.suppress(OSError):  # most are empty
+        os.rmdir(path)
         return
     try:
         shutil.rmtree(path)
@@ -144,7 +152,7 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def unlock(path: Path) -> None:
+def unlock(path: str | Path) -> None:
     """Give back the right to read and write folders from which user code took it.
 
     Each is opened in the one above it, so that no link leads to another.
