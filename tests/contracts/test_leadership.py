@@ -196,10 +196,12 @@ def test_a_commit_whose_answer_is_lost_is_not_reported_as_failed(
     store = PostgresStore(f"postgresql://postgres@127.0.0.1:{wire.port}/{name}")
     with store.write() as rows:
         rows.run("setting_put", name="a", value="1")
+        rows.later("setting_put", name="b", value="sent along with the end")
         wire.lose = b"COMMIT"
     assert wire.lose is None
     with store.write() as rows:
         assert rows.one("setting_get", name="a") == ("1",)
+        assert rows.one("setting_get", name="b") == ("sent along with the end",)
     store.close()
 
 

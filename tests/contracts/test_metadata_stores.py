@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psycopg
@@ -111,6 +111,102 @@ class MetadataStoreTests:
                     rows.run("add", name="d", value="5")
         with store.read() as rows:
             assert rows.all("all") == [("a", "1"), ("d", "4")]
+
+    def test_what_is_said_for_later_is_seen_by_the_next_question_in_its_order(
+        self, store: MetadataStore
+    ) -> None:
+        told: list[int] = []
+        with store.write() as rows:
+            rows.later("add", told.append, name="a", value="1")
+            rows.later("set", told.append, name="b", value="2")
+            assert rows.all("all") == [("a", "1")]
+            assert told == [1, 0]
+            rows.later("set", told.append, name="a", value="3")
+            rows.many("add", [{"name": "b", "value": "4"}])
+        assert told == [1, 0, 1]
+        with store.read() as rows:
+            assert rows.all("all") == [("a", "3"), ("b", "4")]
+
+    def test_a_fault_of_what_was_said_for_later_belongs_to_its_savepoint(
+        self, store: MetadataStore
+    ) -> None:
+        """Whatever was said before it and comes after it is kept, and statements can go on."""
+        with store.write() as rows:
+            rows.later("add", name="a", value="1")
+            for n in range(5):
+                with pytest.raises(self.broken), rows.savepoint():
+                    rows.later("add", name=f"lost{n}", value="2")
+                    rows.later("add", name="a", value="2")
+                    rows.later("set", name="a", value="never")
+                with rows.savepoint():
+                    rows.later("add", name=f"b{n}", value="3")
+                with pytest.raises(self.broken), rows.savepoint(), rows.savepoint():
+                    rows.later("add", name="a", value="2")
+                    rows.one("get", name="a")
+        with store.read() as rows:
+            kept = [("a", "1"), *((f"b{n}", "3") for n in range(5))]
+            assert rows.all("all") == kept
+
+    def test_who_is_told_of_what_was_said_for_later_can_refuse_it(
+        self, store: MetadataStore
+    ) -> None:
+        def refuse(changed: int) -> None:
+            if not changed:
+                raise ZeroDivisionError
+
+        with store.write() as rows:
+            rows.run("add", name="a", value="1")
+            with pytest.raises(ZeroDivisionError), rows.savepoint():
+                rows.run("add", name="b", value="2")
+                rows.later("set", refuse, name="none", value="2")
+        with pytest.raises(ZeroDivisionError), store.write() as rows:
+            rows.run("add", name="c", value="1")
+            rows.later("set", refuse, name="none", value="2")
+        with store.read() as rows:
+            assert rows.all("all") == [("a", "1")]
+
+    def test_a_fault_of_what_was_said_last_undoes_the_whole_transaction(
+        self, store: MetadataStore
+    ) -> None:
+        for _ in range(3):
+            with pytest.raises(self.broken), store.write() as rows:
+                rows.run("add", name="a", value="1")
+                rows.later("add", name="b", value="1")
+                rows.later("add", name="a", value="1")
+            with store.write() as rows:
+                assert rows.all("all") == []
+
+    def test_a_savepoint_of_which_nothing_was_said_leaves_no_trace(
+        self, store: MetadataStore
+    ) -> None:
+        with store.write() as rows:
+            with rows.savepoint(), rows.savepoint():
+                pass
+            with pytest.raises(ZeroDivisionError), rows.savepoint():
+                raise ZeroDivisionError
+            with rows.savepoint():
+                with pytest.raises(ZeroDivisionError), rows.savepoint():
+                    raise ZeroDivisionError
+                rows.run("add", name="a", value="1")
+                with pytest.raises(ZeroDivisionError), rows.savepoint():
+                    rows.run("add", name="b", value="1")
+                    raise ZeroDivisionError
+        with store.read() as rows:
+            assert rows.all("all") == [("a", "1")]
+
+    def test_a_listing_that_is_given_up_does_not_hinder_what_follows(
+        self, store: MetadataStore
+    ) -> None:
+        with store.write() as rows:
+            rows.many("add", [{"name": f"{n:05}", "value": ""} for n in range(2500)])
+            listings = []
+            with pytest.raises(ZeroDivisionError), rows.savepoint():
+                listings.append(rows.iterate("all"))
+                assert next(listings[0]) == ("00000", "")
+                raise ZeroDivisionError
+            listings.clear()
+            assert next(rows.iterate("all")) == ("00000", "")
+            assert rows.one("get", name="02499") == ("",)
 
     def test_a_reader_sees_one_moment_while_others_write(self, store: MetadataStore) -> None:
         with store.write() as rows:
@@ -226,6 +322,20 @@ class TestPostgresStore(MetadataStoreTests):
         made = PostgresStore(postgres.database(), QUERIES)
         yield made
         made.close()
+
+
+def test_a_transaction_with_a_failed_statement_is_never_reported_as_kept(
+    postgres: Postgres,
+) -> None:
+    """PostgreSQL answers such a COMMIT by undoing all, without an error."""
+    store = PostgresStore(postgres.database(), QUERIES)
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction), store.write() as rows:
+        rows.run("add", name="a", value="1")
+        with suppress(psycopg.IntegrityError):
+            rows.run("add", name="a", value="2")
+    with store.write() as rows:
+        assert rows.all("all") == []
+    store.close()
 
 
 def test_rows_outlive_the_store_and_a_copy_of_the_files_has_every_commit(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_every_query_of_the_package_is_portable(postgres: Postgres) -> None:
     faults = []
     for name, query in store._sql.items():
         try:
-            store._writer.execute(f"PREPARE {name} AS {query.sql}".encode())
+            store._writer.connection.execute(f"PREPARE {name} AS {query.sql}".encode())
         except psycopg.Error as error:
             faults.append(f"{name}: {error}")
     store.close()

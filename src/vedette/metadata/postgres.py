@@ -8,116 +8,30 @@ the answer to a COMMIT is lost, the database is asked what became of the transac
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from typing import Any
 
 import psycopg
-from psycopg import RawServerCursor
 from psycopg.pq import TransactionStatus
 
 from vedette.metadata import dialect, postgres_schema
-from vedette.metadata.postgres_connection import Binary, connect
+from vedette.metadata.postgres_connection import connect
 from vedette.metadata.postgres_errors import meaning, place
+from vedette.metadata.postgres_pipeline import Asked, Pipeline
+from vedette.metadata.postgres_rows import PostgresRows
 from vedette.metadata.queries import Query, queries
-from vedette.metadata.store import Row
 from vedette.model.errors import Unavailable
 
 _IDLE_READERS = 8
 _READERS = 64
 _READER_SECONDS = 30.0
-_PAGE = 1000
 _ASK_AGAIN_SECONDS = 0.2
-_INSERT = re.compile(r"\s*INSERT INTO (\w+)")
-_EPOCH = "SELECT epoch FROM leader FOR SHARE"
-_NUMBER = "SELECT pg_current_xact_id()::text"
-_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE"
-
-
-class PostgresRows:
-    """One open transaction on a connection."""
-
-    def __init__(
-        self, connection: psycopg.Connection, sql: Mapping[str, dialect.Statement],
-        keys: Mapping[str, str],
-    ) -> None:  # fmt: skip
-        self._connection = connection
-        self._cursor = Binary(connection)
-        self._sql = sql
-        self._keys = keys
-        self._depth = 0
-
-    def all(self, query: str, /, **values: Any) -> list[Row]:
-        """Every row of the answer."""
-        return self._execute(query, values).fetchall()
-
-    def one(self, query: str, /, **values: Any) -> Row | None:
-        """The first row of the answer, or None."""
-        return self._execute(query, values).fetchone()
-
-    def run(self, query: str, /, **values: Any) -> int:
-        """Change rows; how many were changed."""
-        return self._execute(query, values).rowcount
-
-    def insert(self, query: str, /, **values: Any) -> int:
-        """Add a row; its integer key, or what the statement returns first."""
-        found = self._sql[query]
-        sql = found.sql
-        if "RETURNING" not in sql:
-            into = _INSERT.match(sql)
-            sql += f" RETURNING {self._keys[into[1]] if into else 1}"
-        cursor = self._cursor.execute(sql, [values[name] for name in found.names])
-        (key,) = cursor.fetchall()[0]
-        return int(key)
-
-    def many(self, query: str, values: Sequence[Mapping[str, Any]], /) -> None:
-        """Change rows once for each set of values, in one pipeline."""
-        found = self._sql[query]
-        if len(values) == 1:
-            self._execute(query, values[0])
-        else:
-            self._cursor.executemany(found.sql, [[v[n] for n in found.names] for v in values])
-
-    def iterate(self, query: str, /, **values: Any) -> Iterator[Row]:
-        """The rows of the answer one by one, inside this transaction."""
-        found = self._sql[query]
-        name = f"rows{id(values)}"
-        with RawServerCursor(self._connection, name) as cursor:
-            cursor.itersize = _PAGE
-            cursor.execute(found.sql, [values[name] for name in found.names])
-            yield from cursor
-
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
-        """A part of the transaction that an exception undoes alone. They nest."""
-        name = f"part{self._depth}"
-        self._connection.execute(f"SAVEPOINT {name}")
-        self._depth += 1
-        try:
-            yield
-        except BaseException:
-            if _alive(self._connection):
-                self._connection.execute(f"ROLLBACK TO {name}")
-                self._connection.execute(f"RELEASE {name}")
-            raise
-        else:
-            self._connection.execute(f"RELEASE {name}")
-        finally:
-            self._depth -= 1
-
-    def _execute(self, query: str, values: Mapping[str, Any]) -> Binary:
-        found = self._sql[query]
-        return self._cursor.execute(found.sql, [values[name] for name in found.names])
-
-
-def _alive(connection: psycopg.Connection) -> bool:
-    return not connection.closed and connection.info.transaction_status in (
-        TransactionStatus.INTRANS,
-        TransactionStatus.INERROR,
-    )
+_EPOCH = Asked("SELECT epoch FROM leader FOR SHARE")
+_NUMBER = Asked("SELECT pg_current_xact_id()::text")
+_READ = Asked("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+_WRITE = Asked("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
+_ROLLBACK = Asked("ROLLBACK")
 
 
 class PostgresStore:
@@ -135,17 +49,18 @@ class PostgresStore:
         self._epoch: int | None = None
         self._named: int | None = None
         self._turn = threading.Lock()
-        self._idle: list[psycopg.Connection] = []
+        self._idle: list[Pipeline] = []
         self._guard = threading.Lock()
         self._room = threading.BoundedSemaphore(_READERS)
         self._closed = threading.Event()
         try:
-            self._writer = connect(url, "vedette writer")
-            with _closed(self._writer):
-                postgres_schema.check(self._writer)
-                postgres_schema.migrate(self._writer)
-                postgres_schema.declare_alive(self._writer)
-                self._keys = _keys(self._writer)
+            connection = connect(url, "vedette writer")
+            with _closed(connection):
+                postgres_schema.check(connection)
+                postgres_schema.migrate(connection)
+                postgres_schema.declare_alive(connection)
+                self._keys = _keys(connection)
+            self._writer = Pipeline(connection)
         except psycopg.Error as error:
             raise meaning(error, self.where) or error from error
 
@@ -158,55 +73,53 @@ class PostgresStore:
         """A transaction that may change rows; durable when the context ends."""
         with self._turn:
             try:
-                connection, number = self._begin_to_write()
-                with _undone(connection):
-                    yield PostgresRows(connection, self._sql, self._keys)
-                self._commit(connection, number)
+                writer, number = self._begin_to_write()
+                rows = PostgresRows(writer, self._sql, self._keys)
+                with _undone(writer):
+                    yield rows
+                    self._commit(rows, number)
             except psycopg.Error as error:
                 raise meaning(error, self.where) or error from error
 
-    def _begin_to_write(self) -> tuple[psycopg.Connection, str]:
+    def _begin_to_write(self) -> tuple[Pipeline, str]:
         """An open transaction and its number. A later epoch waits for its end."""
         self._refuse_closed()
         try:
             epoch, number = self._opened(self._connected())
         except psycopg.OperationalError:
-            if not self._writer.closed:
+            if not self._writer.connection.closed:
                 raise
             # The database was restarted since the last write; nothing of this one was sent.
             epoch, number = self._opened(self._connected())
         if self._epoch not in (None, epoch):
-            self._writer.execute("ROLLBACK")
+            self._writer.ask(_ROLLBACK)
             raise Unavailable("another server leads now: ask it", retry_after=1)
         return self._writer, number
 
-    def _connected(self) -> psycopg.Connection:
-        if self._writer.closed:
-            self._writer = connect(self._url, "vedette writer")
-            postgres_schema.declare_alive(self._writer)
+    def _connected(self) -> Pipeline:
+        if self._writer.connection.closed:
+            connection = connect(self._url, "vedette writer")
+            postgres_schema.declare_alive(connection)
+            self._writer = Pipeline(connection)
             self._named = None
         if self._named != self._epoch:
             # By this name the next leader finds what is left of this one.
             name = f"vedette leader {self._epoch}"
-            self._writer.execute("SELECT set_config('application_name', $1, false)", [name])
+            self._writer.connection.execute(
+                "SELECT set_config('application_name', $1, false)", [name]
+            )
             self._named = self._epoch
         return self._writer
 
-    def _opened(self, connection: psycopg.Connection) -> tuple[int, str]:
-        with connection.pipeline():
-            connection.execute(_WRITE)
-            epoch = connection.execute(_EPOCH)
-            number = connection.execute(_NUMBER)
-        row = epoch.fetchone()
-        return (row[0] if row else 0), number.fetchall()[0][0]
+    def _opened(self, writer: Pipeline) -> tuple[int, str]:
+        _, epoch, number = writer.ask(_WRITE, _EPOCH, _NUMBER)
+        return (epoch.rows[0][0] if epoch.rows else 0), number.rows[0][0]
 
-    def _commit(self, connection: psycopg.Connection, number: str) -> None:
+    def _commit(self, rows: PostgresRows, number: str) -> None:
         try:
-            connection.execute("COMMIT")
+            rows.commit()
         except psycopg.OperationalError:
-            if not connection.closed:
-                raise
-            if not self._kept(number):
+            if not self._writer.connection.closed or not self._kept(number):
                 raise
 
     def _kept(self, number: str) -> bool:
@@ -225,36 +138,38 @@ class PostgresStore:
         """A snapshot, on a connection that no other thread uses meanwhile."""
         if not self._room.acquire(timeout=_READER_SECONDS):
             raise Unavailable(f"{_READERS} readers of the {self.where} are busy: try again")
-        connection = None
+        reader = None
         try:
-            connection = self._begin_to_read()
-            with _undone(connection):
-                yield PostgresRows(connection, self._sql, self._keys)
-            connection.execute("COMMIT")
+            reader = self._begin_to_read()
+            with _undone(reader):
+                rows = PostgresRows(reader, self._sql, self._keys)
+                yield rows
+                rows.commit()
         except psycopg.Error as error:
             raise meaning(error, self.where) or error from error
         finally:
             self._room.release()
-            if connection is not None:
-                self._put_back(connection)
+            if reader is not None:
+                self._put_back(reader)
 
-    def _begin_to_read(self) -> psycopg.Connection:
+    def _begin_to_read(self) -> Pipeline:
         while True:
             self._refuse_closed()
             with self._guard:
-                connection = self._idle.pop() if self._idle else None
-            if connection is None:
-                connection = connect(self._url, "vedette reader")
-                connection.execute(_READ)
-                return connection
+                reader = self._idle.pop() if self._idle else None
+            if reader is None:
+                reader = Pipeline(connect(self._url, "vedette reader"))
+                reader.ask(_READ)
+                return reader
             try:
-                connection.execute(_READ)
+                reader.ask(_READ)
             except psycopg.OperationalError:
-                connection.close()  # the server was restarted: its idle connections are dead
+                reader.connection.close()  # the server was restarted: idle connections are dead
             else:
-                return connection
+                return reader
 
-    def _put_back(self, connection: psycopg.Connection) -> None:
+    def _put_back(self, reader: Pipeline) -> None:
+        connection = reader.connection
         with self._guard:
             keep = (
                 not self._closed.is_set()
@@ -263,7 +178,7 @@ class PostgresStore:
                 and connection.info.transaction_status == TransactionStatus.IDLE
             )
             if keep:
-                self._idle.append(connection)
+                self._idle.append(reader)
         if not keep:
             connection.close()
 
@@ -275,10 +190,10 @@ class PostgresStore:
         """Close all connections."""
         self._closed.set()
         with self._turn, self._guard:
-            for connection in self._idle:
-                connection.close()
+            for reader in self._idle:
+                reader.connection.close()
             self._idle.clear()
-            self._writer.close()
+            self._writer.connection.close()
 
 
 def servers(url: str) -> int:
@@ -301,14 +216,14 @@ def _closed(connection: psycopg.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def _undone(connection: psycopg.Connection) -> Iterator[None]:
+def _undone(pipeline: Pipeline) -> Iterator[None]:
     """Roll back when the block fails."""
     try:
         yield
     except BaseException:
-        if not connection.closed:
+        if not pipeline.connection.closed:
             with suppress(psycopg.Error):  # what went wrong first is what matters
-                connection.execute("ROLLBACK")
+                pipeline.ask(_ROLLBACK)
         raise
 
 

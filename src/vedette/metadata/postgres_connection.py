@@ -12,7 +12,6 @@ from psycopg.types.bool import BoolBinaryLoader
 from psycopg.types.numeric import FloatBinaryDumper, Int8BinaryDumper, NumericBinaryLoader
 from psycopg.types.string import StrBinaryDumper
 
-_PREPARED = 1000
 # A transaction is on disk when COMMIT is answered, whatever the server's default. Who opens a
 # transaction and says nothing more is ended: nobody must wait for a process that was paused.
 _SETTINGS = {
@@ -73,9 +72,8 @@ def connect(url: str, name: str, silence_seconds: float = 10.0) -> psycopg.Conne
         tcp_user_timeout=int(silence_seconds * 1000),
         client_encoding="utf8",
         cursor_factory=Binary,
-        prepare_threshold=2,
+        prepare_threshold=None,  # `postgres_pipeline` prepares by itself
     )
-    connection.prepared_max = _PREPARED
     adapters = connection.adapters
     adapters.register_dumper(int, Int8BinaryDumper)
     adapters.register_dumper(bool, Int8BinaryDumper)

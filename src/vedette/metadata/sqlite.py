@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,14 @@ class SqliteRows:
     def run(self, query: str, /, **values: Any) -> int:
         """Change rows; how many were changed."""
         return self._execute(self._sql[query], values).rowcount
+
+    def later(
+        self, query: str, then: Callable[[int], None] | None = None, /, **values: Any
+    ) -> None:
+        """Change rows by the time of the next question; `then` is told how many were changed."""
+        changed = self._execute(self._sql[query], values).rowcount
+        if then is not None:
+            then(changed)
 
     def insert(self, query: str, /, **values: Any) -> int:
         """Add a row; its integer key, or what the statement returns first."""

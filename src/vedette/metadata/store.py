@@ -6,7 +6,7 @@ that the text can differ from one engine to the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -38,11 +38,21 @@ class Rows(Protocol):
     def run(self, query: str, /, **values: Any) -> int:
         """Change rows; how many were changed."""
 
+    def later(
+        self, query: str, then: Callable[[int], None] | None = None, /, **values: Any
+    ) -> None:
+        """Change rows, at the latest by the next question that is asked of this view.
+
+        Spares a round trip where nobody has to wait for the answer. `then` is told how many rows
+        were changed, and may raise. Faults come up at the next question or at the end of the
+        savepoint or transaction, whichever is first; never outside of the savepoint.
+        """
+
     def insert(self, query: str, /, **values: Any) -> int:
         """Add a row; its integer key."""
 
     def many(self, query: str, values: Sequence[Mapping[str, Any]], /) -> None:
-        """Change rows once for each set of values."""
+        """Change rows once for each set of values; they may be sent as those of `later`."""
 
     def iterate(self, query: str, /, **values: Any) -> Iterator[Row]:
         """The rows of the answer one by one, inside this transaction."""

@@ -386,14 +386,9 @@ def _settle(future: Future[T], result: T | None, error: BaseException | None = N
 
 
 def _announce(round: Round, tx: SchedulingTransaction) -> None:
-    names: dict[int, str] = {}
     for commit in tx.finished:
-        if not commit.root:
-            continue
-        if commit.repo not in names:
-            row = round.rows.one("repo_name", repo=commit.repo)
-            names[commit.repo] = row[0] if row else ""
-        round.events.append(
-            Event(kind="commit", repo=names[commit.repo], branch=commit.branch, id=commit.id,
-                  number=commit.num)
-        )  # fmt: skip
+        if commit.root:
+            round.events.append(
+                Event(kind="commit", repo=commit.name, branch=commit.branch, id=commit.id,
+                      number=commit.num)
+            )  # fmt: skip

@@ -101,7 +101,7 @@ def start(
         description=description,
     )
     if origin == "auto":
-        tx.rows.run("branch_plan", id=number, num=num)
+        tx.rows.later("branch_plan", id=number, num=num)
     return by_num(tx.rows, num)
 
 
@@ -173,9 +173,9 @@ def _advance(
     tx: Transaction, made: Edit, num: int, commit_id: str, branch: str, origin: Origin
 ) -> Finished:
     if made.seq > 1:
-        tx.rows.run("line_advance", line=made.line, seq=made.seq)
+        tx.rows.later("line_advance", line=made.line, seq=made.seq)
     number = _branch(tx, made.tip, branch)
-    tx.rows.run("branch_advance", id=number, line=made.line, num=num)
+    tx.rows.later("branch_advance", id=number, line=made.line, num=num)
     finished = Finished(
         num=num,
         id=CommitId(commit_id),
@@ -184,6 +184,7 @@ def _advance(
         line=made.line,
         seq=made.seq,
         root=origin == "user",
+        name=made.tip.name,
     )
     tx.finished.append(finished)
     return finished
@@ -301,20 +302,30 @@ def commit_files(
         for write, held in zip(writes, ready, strict=True)
     ]
     shared = CommitId(commit_id or tx.new_id())
-    numbers: list[int] = []
+    made: list[CommitRow] = []
     finished: list[Finished] = []
     for (_, branch), target in targets.items():
         if isinstance(target, Edit):
             finished.append(conclude(tx, target, branch, shared, description=description))
-            numbers.append(finished[-1].num)
+            made.append(_row(tx, target, finished[-1], description))
         else:
-            numbers.append(target.num)
+            made.append(by_num(tx.rows, target.num))
     return Committed(
         id=shared,
-        commits=tuple(by_num(tx.rows, num) for num in numbers),
+        commits=tuple(made),
         finished=tuple(finished),
         objects=tuple(objects),
     )
+
+
+def _row(tx: Transaction, made: Edit, finished: Finished, description: str) -> CommitRow:
+    """The row that `conclude` has just written for a user, without asking for it."""
+    return CommitRow(
+        num=finished.num, id=finished.id, repo=finished.repo, branch=finished.branch,
+        line=finished.line, seq=finished.seq, parent=made.tip.head, origin="user",
+        state="finished", started=tx.now, finished=tx.now, files=made.files, size=made.size,
+        closed=made.closed, error="", description=description,
+    )  # fmt: skip
 
 
 def _target(

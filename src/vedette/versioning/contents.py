@@ -80,15 +80,19 @@ def on_their_way() -> list[Prepared]:
 def store(tx: Transaction, data: bytes | Prepared) -> ObjectId:
     """Make bytes known to a transaction; bytes that are known already are kept once."""
     ready = data if isinstance(data, Prepared) else prepare(tx.objects, data)
-    added = tx.rows.run(
+
+    def added(rows: int) -> None:
+        tx.stored += ready.size if rows else 0
+
+    tx.rows.later(
         "object_add",
+        added,
         id=ready.id,
         size=ready.size,
         data=ready.data,
         pack=ready.place.pack,
         place=ready.place.offset,
     )
-    tx.stored += ready.size if added else 0
     return ready.id
 
 

@@ -30,7 +30,8 @@ class Tip(Struct, frozen=True):
     """Where the next commit of a branch goes. None stands for what is not there yet.
 
     `line` is the branch's own, the `head_` values belong to its head's, which may be another's;
-    `line_head` is the newest place on that line. `open` is the commit that a user works on.
+    `line_head` is the newest place on that line. `open` is the commit that a user works on;
+    `limited` the most bytes that the repo may have.
     """
 
     repo: int
@@ -48,13 +49,14 @@ class Tip(Struct, frozen=True):
     parent: int | None
     fork_seq: int | None
     open: int | None
+    limited: int | None
 
 
 class Edit:
     """The files of a branch, being changed. `files` and `size` count the whole tree as it is now.
 
     `line` and `seq` are the place of the commit to be; `closed` counts rows moved to the past,
-    `written` the bytes of the files that it writes.
+    `written` the bytes of the files that it writes; `limited`: the repo may have a quota.
     """
 
     def __init__(self, tx: Transaction, tip: Tip) -> None:
@@ -63,6 +65,7 @@ class Edit:
         self.tip = tip
         self.files, self.size = tip.files or 0, tip.size or 0
         self.written = 0
+        self.limited = tip.limited is not None
         self._directories: set[str] = set()
         if tip.head_line is None or tip.head_seq is None:
             self._begin(None, None, ())
@@ -84,6 +87,7 @@ class Edit:
         """Go on in another transaction (see `vedette.versioning.drafts`)."""
         self._rows = tx.rows
         self._directories.clear()
+        self.limited = True  # it may have become so meanwhile
 
     def chain(self) -> Chain:
         """The files as they are now, for reading."""
@@ -154,7 +158,7 @@ class Edit:
             self._set(path, own, None, None, None)
         else:
             self._close(path, own)
-            self._rows.run("live_drop", line=self.line, path=path)
+            self._rows.later("live_drop", line=self.line, path=path)
         return True
 
     def delete_below(self, path: str) -> int:
@@ -201,12 +205,12 @@ class Edit:
 
     def _close(self, path: str, own: Row | None) -> None:
         if own is not None and own[0] < self.seq:
-            self._rows.run("live_close", line=self.line, path=path, seq=self.seq)
+            self._rows.later("live_close", line=self.line, path=path, seq=self.seq)
             self.closed += 1
         elif own is not None and own[1] is not None:
             # Written and replaced within one commit: no commit will ever show it.
             self.written -= own[2] or 0
-            self._rows.run("garbage_add", object=own[1], since=self._now)
+            self._rows.later("garbage_add", object=own[1], since=self._now)
 
     def _set(
         self, path: str, own: Row | None, name: ObjectId | None, size: int | None, datum: int | None
@@ -215,7 +219,7 @@ class Edit:
         if name is not None:
             self.written += size or 0
             self._directories.discard(path)
-        self._rows.run(
+        self._rows.later(
             "live_add" if own is None else "live_set",
             line=self.line,
             path=path,

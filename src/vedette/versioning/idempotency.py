@@ -22,8 +22,12 @@ STEP = 5_000
 
 def note(tx: Transaction, key: bytes, answer: bytes | None) -> None:
     """Note that the transaction carries a call out. Raises Conflict when one before has."""
-    if not tx.rows.run("once_note", key=key, made=tx.now, answer=answer):
-        raise Conflict("this call was carried out already")
+
+    def refuse_second(added: int) -> None:
+        if not added:
+            raise Conflict("this call was carried out already")
+
+    tx.rows.later("once_note", refuse_second, key=key, made=tx.now, answer=answer)
 
 
 def known(rows: Rows, key: bytes) -> tuple[bytes | None] | None:

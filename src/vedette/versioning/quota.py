@@ -33,7 +33,7 @@ def limited(rows: Rows, repo: int) -> bool:
 
 def charge(tx: Transaction, made: Edit) -> None:
     """Count what a commit writes. Raises OverQuota; then what it wrote must be undone."""
-    if not made.written:
+    if not made.written or not made.limited:
         return
     for most, used in tx.rows.all("quota_charge", repo=made.tip.repo, size=made.written):
         if used > most and made.written > 0:

@@ -13,7 +13,7 @@ from vedette.objects.store import ObjectStore
 
 
 class Finished(Struct, frozen=True, kw_only=True):
-    """A commit that was finished. `repo` is its key; `root`: not made by a job."""
+    """A commit that was finished. `repo` is its key, `name` its name; `root`: not made by a job."""
 
     num: int
     id: CommitId
@@ -22,6 +22,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     line: int
     seq: int
     root: bool
+    name: str
 
 
 class Transaction:

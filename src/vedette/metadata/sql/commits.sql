@@ -65,7 +65,8 @@ WHERE num = :num AND state = 'started';
 SELECT r.id, r.kind, r.name, b.id, b.line, b.head, h.line, h.seq, h.files, h.size, h.closed,
   l.head, l.parent, l.fork_seq,
   (SELECT num FROM cmt WHERE repo = r.id AND branch = :branch AND state = 'started'
-   AND origin = 'user' LIMIT 1)
+   AND origin = 'user' LIMIT 1),
+  (SELECT bytes FROM quota WHERE repo = r.id)
 FROM repo r LEFT JOIN branch b ON b.repo = r.id AND b.name = :branch
 LEFT JOIN cmt h ON h.num = b.head LEFT JOIN line l ON l.id = h.line WHERE r.name = :repo;
 
@@ -74,7 +75,8 @@ LEFT JOIN cmt h ON h.num = b.head LEFT JOIN line l ON l.id = h.line WHERE r.name
 SELECT r.id, r.kind, r.name, b.id, b.line, b.head, h.line, h.seq, h.files, h.size, h.closed,
   l.head, l.parent, l.fork_seq,
   (SELECT num FROM cmt WHERE repo = r.id AND branch = :branch AND state = 'started'
-   AND origin = 'user' LIMIT 1)
+   AND origin = 'user' LIMIT 1),
+  (SELECT bytes FROM quota WHERE repo = r.id)
 FROM repo r LEFT JOIN branch b ON b.repo = r.id AND b.name = :branch
 LEFT JOIN cmt h ON h.num = b.head LEFT JOIN line l ON l.id = h.line WHERE r.id = :repo;
 

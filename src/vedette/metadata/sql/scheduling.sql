@@ -461,10 +461,6 @@ SELECT count(*), coalesce((SELECT size FROM cmt WHERE num = :until), 0)
     - coalesce((SELECT size FROM cmt WHERE num = :after), 0)
 FROM back WHERE state = 'finished'
 
--- name: repo_name
--- description: the name of a repo
-SELECT name FROM repo WHERE id = :repo
-
 -- name: history_since
 -- description: the finished commits of a branch from one of them on
 SELECT num FROM cmt WHERE repo = :repo AND branch = :branch AND state = 'finished'
