@@ -110,11 +110,18 @@ def test_frames_survive_being_cut_anywhere() -> None:
 
 
 def test_a_mirror_is_bounded_by_bytes() -> None:
-    mirror = frames.Mirror(limit=10)
+    mirror = frames.Mirror(limit=10 + 2 * frames.EACH_BYTES)
     assert mirror.add(b"a", 4) == mirror.add(b"b", 4) == []
     assert mirror.touch(b"a")
     assert mirror.add(b"c", 4) == [b"b"]
     assert not mirror.touch(b"b")
+
+
+def test_a_mirror_of_empty_objects_is_bounded() -> None:
+    """A million tiny inputs would else be a million ids, on both sides."""
+    mirror = frames.Mirror(limit=10 * frames.EACH_BYTES)
+    gone = [name for n in range(25) for name in mirror.add(b"%d" % n, 0)]
+    assert gone == [b"%d" % n for n in range(15)]
 
 
 def test_a_log_is_cut_by_bytes_too() -> None:

@@ -22,6 +22,8 @@ MAX_BYTES = 1 << 30
 """How many bytes one input file, or all outputs of a datum, may have in a Python stage."""
 
 MIRROR_BYTES = 64 * 1024 * 1024
+EACH_BYTES = 1024
+"""What an object counts beside its bytes, so that very many small ones are bounded too."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -161,8 +163,8 @@ class Mirror:
         """Hold one more object; returns the ids of those that must go for it."""
         if self.touch(object_id):
             return []
-        self._sizes[object_id] = size
-        self._total += size
+        self._sizes[object_id] = size + EACH_BYTES
+        self._total += size + EACH_BYTES
         gone = []
         while self._total > self._limit:
             oldest = next(iter(self._sizes))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+EACH_BYTES = 256
+"""What an object counts beside its bytes, so that very many small ones are bounded too."""
+
 
 class Fetched:
     """Bytes by object id, at most `limit` of them; the longest unused go first. Thread-safe."""
@@ -29,9 +32,9 @@ class Fetched:
             return
         with self._lock:
             if object_id not in self._bytes:
-                self._size += len(data)
+                self._size += len(data) + EACH_BYTES
             self._bytes[object_id] = data
             self._bytes.move_to_end(object_id)
             while self._size > self._limit:
                 _, gone = self._bytes.popitem(last=False)
-                self._size -= len(gone)
+                self._size -= len(gone) + EACH_BYTES
