@@ -11,7 +11,7 @@ import click
 
 from vedette.cli.catalogue import ALIASES, COMMANDS
 from vedette.cli.main import Program, program
-from vedette.client.endpoints import ENDPOINTS
+from vedette.client.operations import ENDPOINTS
 from vedette.model.errors import VedetteError, subclasses
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"

@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from vedette.client.endpoints import ENDPOINTS
+from vedette.client.operations import ENDPOINTS
 from vedette.server import openapi
 from vedette.wiring import running_server
 

@@ -21,8 +21,8 @@ from tests.program import PATIENCE, Server, run, serving
 from tests.serving import asking, site, tar_of
 
 from vedette.client import Client
-from vedette.client.endpoints import ENDPOINTS
 from vedette.client.http import HttpTransport
+from vedette.client.operations import ENDPOINTS
 from vedette.metadata.store import MetadataStore
 from vedette.model.errors import Unavailable
 from vedette.model.files import WriteResult

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from vedette.cli.catalogue import COMMANDS
-from vedette.client.endpoints import ENDPOINTS
+from vedette.client.operations import ENDPOINTS
 from vedette.model.errors import subclasses
 
 ROOT = Path(__file__).parent.parent.parent

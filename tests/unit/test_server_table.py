@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vedette.client.endpoints import ENDPOINTS
+from vedette.client.operations import ENDPOINTS
 from vedette.model.errors import InvalidPath, WrongMethod
 from vedette.server.routes import handlers, table
 

@@ -6,14 +6,17 @@ import re
 import sys
 from collections.abc import Iterable
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import click
 
 from vedette.cli import shown
 from vedette.cli.session import commit_of, connected, place, raw_option, speak
-from vedette.client import Client
 from vedette.model.errors import Invalid
-from vedette.model.files import CommitInfo
+
+if TYPE_CHECKING:
+    from vedette.client import Client
+    from vedette.model.files import CommitInfo
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

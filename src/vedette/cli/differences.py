@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from vedette.cli import shown
 from vedette.cli.session import connected, place, raw_option
-from vedette.client import Client
 from vedette.model.api import Difference
 from vedette.model.errors import Invalid
 from vedette.model.files import FileInfo
 from vedette.model.paths import clean
+
+if TYPE_CHECKING:
+    from vedette.client import Client
 
 _PAGE = 1000
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from vedette.cli.pipelines import spec_option
 from vedette.cli.session import connected, raw_option
-from vedette.client import Client
 from vedette.decide.order import topological
 from vedette.model.errors import Conflict, InvalidSpec
 from vedette.model.inputs import Cron, leaves
 from vedette.model.pipeline import PipelineInfo, PipelineSpec
 from vedette.model.spec import parse_spec
+
+if TYPE_CHECKING:
+    from vedette.client import Client
 
 
 @click.command("extract-pipeline")

@@ -6,16 +6,19 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vedette.cli import shown
 from vedette.cli.session import connected, place, raw_option
-from vedette.client import Client
 from vedette.client.tar import Entries
 from vedette.model.errors import Invalid, NotFound
 from vedette.model.files import FileInfo, Write
 from vedette.model.paths import clean
+
+if TYPE_CHECKING:
+    from vedette.client import Client
 
 _PAGE = 1000
 _WHERE = "REPO BRANCH [PATH] | REPO@BRANCH[:PATH]"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from vedette.cli import shown
 from vedette.cli.session import commit_of, connected, raw_option
 from vedette.cli.sizes import max_bytes_option, read_bytes
-from vedette.client import Client
 from vedette.model.errors import Corrupt, Invalid
 from vedette.model.spec_words import duration
+
+if TYPE_CHECKING:
+    from vedette.client import Client
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

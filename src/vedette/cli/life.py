@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from vedette.cli import shown
 from vedette.cli.session import connected, raw_option
-from vedette.client import Client
 from vedette.model.errors import Invalid
+
+if TYPE_CHECKING:
+    from vedette.client import Client
 
 
 @click.command("stop-pipeline")

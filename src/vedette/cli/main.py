@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -96,6 +96,8 @@ def _unknown(first: str, second: str) -> str:
     if with_part and first in _PARTS:
         listed = ", ".join(with_part)
         return f"{f'{first} {second}'.strip()!r} is not a command: {first} goes with {listed}"
+    import difflib
+
     near = difflib.get_close_matches(first, [*COMMANDS, *ALIASES], n=1)
     hint = f"did you mean {near[0]}?" if near else "see `vedette --help`"
     return f"no command {first!r}: {hint}"
@@ -110,9 +112,14 @@ def program(ctx: click.Context, address: str | None, token: str | None) -> None:
     ctx.obj = (address, token)
 
 
-def run(argv: list[str] | None = None) -> None:
+def run() -> NoReturn:
     """The entry point: run the command line and exit with a code that says how it went."""
-    sys.exit(outcome(sys.argv[1:] if argv is None else argv))
+    code = outcome(sys.argv[1:])
+    if "asyncio" in sys.modules or threading.active_count() > 1:
+        sys.exit(code)
+    # Nothing is left to be done. To take the interpreter apart would cost a tenth of a command.
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def outcome(argv: list[str]) -> int:

@@ -8,16 +8,18 @@ import tarfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import click
 
 from vedette.cli.session import place, speak
 from vedette.cli.web import Ahead, fetched, is_address
-from vedette.client import Client
 from vedette.model.errors import Invalid, NotFound
 from vedette.model.paths import clean
+
+if TYPE_CHECKING:
+    from vedette.client import Client
 
 _PIECE = 1 << 20
 _WHOLE = 4 << 20

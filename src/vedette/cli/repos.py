@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from vedette.cli import shown
 from vedette.cli.session import connected, place, raw_option
 from vedette.cli.sizes import max_bytes_option, read_bytes
-from vedette.client import Client
 from vedette.model.errors import Invalid
+
+if TYPE_CHECKING:
+    from vedette.client import Client
 
 
 @click.command("create-repo")

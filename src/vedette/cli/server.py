@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import click
 
 from vedette import __version__
 from vedette.cli import shown
 from vedette.cli.session import commit_of, connected, raw_option
-from vedette.client import Client
 from vedette.model.errors import Invalid
+
+if TYPE_CHECKING:
+    from vedette.client import Client
 
 
 @click.command("version")

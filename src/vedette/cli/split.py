@@ -6,9 +6,12 @@ import codecs
 import json
 import re
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
-from vedette.client import Client
 from vedette.model.errors import Invalid, NotFound, TooLarge
+
+if TYPE_CHECKING:
+    from vedette.client import Client
 
 LONGEST = 64 << 20
 """Bytes that one line or JSON value may have, since it is held whole."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import click
 
 from vedette.cli import shown
 from vedette.cli.session import connected, place, raw_option
-from vedette.client import Client
 from vedette.model.api import DatumWhy, FileWhy, JobWhy
+
+if TYPE_CHECKING:
+    from vedette.client import Client
 
 _JOB = re.compile(r"[0-9a-f]{32}")
 _DATUM = re.compile(r"[0-9]{1,18}|[0-9a-f]{64}")

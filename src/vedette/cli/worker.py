@@ -13,10 +13,10 @@ import click
 from vedette import telemetry
 from vedette.cli import shown
 from vedette.cli.session import connected, raw_option
-from vedette.client import Client
 from vedette.model.errors import Invalid
 
 if TYPE_CHECKING:
+    from vedette.client import Client
     from vedette.wiring_worker import Work
 
 _AT_ONCE = 130

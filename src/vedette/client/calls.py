@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -13,14 +13,15 @@ from vedette.client.keep_calls import KeepCalls
 from vedette.client.life_calls import LifeCalls
 from vedette.client.lines import lines
 from vedette.client.transport import Chunks, Transport
-from vedette.client.worker_endpoints import LIST_WORKER
 from vedette.model import api
 from vedette.model.errors import NotFound
-from vedette.model.events import Event
-from vedette.model.files import BranchInfo, CommitInfo, FileInfo, RepoInfo, Write, WriteResult
-from vedette.model.hosts import HostInfo
-from vedette.model.job import DatumInfo, DatumPreview, JobInfo
-from vedette.model.pipeline import PipelineInfo
+
+if TYPE_CHECKING:
+    from vedette.model.events import Event
+    from vedette.model.files import BranchInfo, CommitInfo, FileInfo, RepoInfo, Write, WriteResult
+    from vedette.model.hosts import HostInfo
+    from vedette.model.job import DatumInfo, DatumPreview, JobInfo
+    from vedette.model.pipeline import PipelineInfo
 
 
 class Client(LifeCalls, KeepCalls):
@@ -62,6 +63,8 @@ class Client(LifeCalls, KeepCalls):
 
     async def list_worker(self) -> list[HostInfo]:
         """The hosts that have workers."""
+        from vedette.client.worker_endpoints import LIST_WORKER
+
         return await self._call(LIST_WORKER, {})
 
     # repos

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vedette.client import life
-from vedette.client.keep_endpoints import KEEP_ENDPOINTS
 from vedette.client.query import Number, Query, Wait
 from vedette.client.transport import Endpoint
-from vedette.client.worker_endpoints import WORKER_ENDPOINTS
 from vedette.model import api
 from vedette.model.files import BranchInfo, CommitInfo, FileInfo, RepoInfo, WriteResult
 from vedette.model.job import DatumInfo, DatumPreview, JobInfo
@@ -325,9 +322,6 @@ READ_SECRET = Endpoint(
     summary="One value of a secret, for services only",
 )  # fmt: skip
 
-ENDPOINTS: tuple[Endpoint[Any], ...] = (
-    *(value for value in list(globals().values()) if isinstance(value, Endpoint)),
-    *life.ENDPOINTS,
-    *WORKER_ENDPOINTS,
-    *KEEP_ENDPOINTS,
+NAMED: tuple[Endpoint[Any], ...] = tuple(
+    value for value in list(globals().values()) if isinstance(value, Endpoint)
 )

@@ -12,8 +12,6 @@ from vedette.client.transport import Transport
 from vedette.model import api, keeping
 from vedette.model.files import RepoInfo
 
-_line = msgspec.json.Decoder(keeping.CheckLine)
-
 
 class KeepCalls:
     """Garbage, checks, retention, deleting for good."""
@@ -26,9 +24,10 @@ class KeepCalls:
 
     async def fsck(self, *, deep: bool = False) -> AsyncGenerator[keeping.CheckLine, None]:
         """Every fault as it is found, and in the end what was looked at."""
+        decoder = msgspec.json.Decoder(keeping.CheckLine)
         async with self.transport.stream(at.FSCK, {}, {"deep": deep}) as chunks:
             async for line in lines(chunks):
-                yield _line.decode(line)
+                yield decoder.decode(line)
 
     async def get_retain(self, repo: str) -> keeping.Rule:
         """How long a repo keeps bytes."""

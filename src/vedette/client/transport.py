@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -21,8 +20,7 @@ TIME_DIGITS = 12
 """With so many hex digits of milliseconds a key begins that costs the server least."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Endpoint(Generic[T]):
+class Endpoint(Struct, Generic[T], frozen=True, kw_only=True):
     """One operation of the API. The client calls it, the server carries it out, OpenAPI shows it.
 
     `path` holds `{name}` for one element and `{path}` for all that follows. `body` and `query` are

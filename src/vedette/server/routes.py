@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vedette.client.endpoints import ENDPOINTS
+from vedette.client.operations import ENDPOINTS
 from vedette.server import (
     changes,
     commits,
