@@ -12,12 +12,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
+from tests.processes import below
 
 from vedette.metadata.postgres import PostgresStore
 from vedette.metadata.sqlite import SqliteStore
@@ -106,6 +107,23 @@ class Postgres:
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+    def pause(self) -> None:
+        """Stop all its processes: connections stay, what is sent is acknowledged, nobody answers.
+
+        `go_on` lets them go on.
+        """
+        self._signal_all(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Wake up after `pause`."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: int) -> None:
+        assert self.process is not None
+        for pid in (self.process.pid, *below(self.process.pid)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def stop(self) -> None:
         """End it at once, in good order."""

@@ -13,6 +13,7 @@ from vedette.metadata.store import MetadataStore, Role
 from vedette.server import serving
 
 _SESSION_KEY = "session key"
+_ANSWER_SECONDS = 3.0
 
 
 class Election(Protocol):
@@ -35,12 +36,26 @@ def election(settings: Settings, address: str, told: Callable[[Role], None]) -> 
     return Leadership(settings.database, address, told)
 
 
-def hold(store: MetadataStore, epoch: int) -> None:
-    """Write to the rows only while this epoch of the leader lasts."""
+class LeaderRows(MetadataStore, Protocol):
+    """The rows as one leader has them, which it may lose."""
+
+    def give_up(self) -> None:
+        """Wait for the rows no more; all that is asked of them is Unavailable."""
+
+
+def rows_of_leader(store: MetadataStore, epoch: int) -> LeaderRows:
+    """The rows for as long as this epoch of the leader lasts, on connections of their own."""
     from vedette.metadata.postgres import PostgresStore
 
     assert isinstance(store, PostgresStore), "only there are epochs"
-    store.hold(epoch)
+    return store.leading(epoch)
+
+
+def rows_answer(settings: Settings) -> bool:
+    """Whether the database lets this server in at the moment."""
+    from vedette.metadata.postgres_connection import answers
+
+    return answers(settings.database, _ANSWER_SECONDS)
 
 
 def session_key(settings: Settings, store: MetadataStore) -> bytes:

@@ -86,6 +86,7 @@ class Installation:
         self.address = ""
         self._held = ExitStack()
         self._leading: Leading | None = None
+        self._rows: election.LeaderRows | None = None
         self._leadership: election.Election | None = None
         self._roles: asyncio.Queue[Role] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -98,6 +99,7 @@ class Installation:
         except BaseException:
             if self._leadership is not None:
                 await asyncio.to_thread(self._leadership.stop)
+            await self._let_go_of_rows()
             await asyncio.to_thread(self._held.close)
             raise
 
@@ -169,9 +171,10 @@ class Installation:
             _log.info("leading", epoch=role.epoch)
 
     async def _lead(self, epoch: int | None = None) -> None:
+        rows = self._store
         if epoch is not None:
-            election.hold(self._store, epoch)
-        leading = await asyncio.to_thread(Leading, self.settings, self.apps, self._store, epoch)
+            rows = self._rows = election.rows_of_leader(self._store, epoch)
+        leading = await asyncio.to_thread(Leading, self.settings, self.apps, rows, epoch)
         self._leading = leading
         await leading.open(self.address, near=self._near)
         self._switch.own = leading.application(self._key, near=self._near)
@@ -181,9 +184,33 @@ class Installation:
         self._switch.own = None
         self._relay.turn_to("")
         leading, self._leading = self._leading, None
+        self._give_up(leading)
         if leading is not None:
             _log.info("no longer leading", epoch=leading.epoch)
             await leading.close()
+            _log.info("has let go", epoch=leading.epoch)
+        await self._let_go_of_rows()
+
+    def _give_up(self, leading: Leading | None) -> None:
+        """Have nothing wait for rows that another leader has, or that are away."""
+        if self._rows is not None:
+            self._rows.give_up()
+            if leading is not None:
+                leading.loop.give_up()
+
+    async def _let_go_of_rows(self) -> None:
+        rows, self._rows = self._rows, None
+        if rows is not None:
+            await asyncio.to_thread(rows.close)
+
+    async def _while_rows_answer(self) -> None:
+        """Give up when they do not: what waits for them would keep the server from its end."""
+        if self._rows is None:
+            return
+        while await asyncio.to_thread(election.rows_answer, self.settings):
+            await asyncio.sleep(1.0)
+        _log.warning("ends without its database", reason="it does not answer")
+        self._give_up(self._leading)
 
     async def wait(self) -> None:
         """Return when the server has ended by itself."""
@@ -194,12 +221,15 @@ class Installation:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        patience = asyncio.create_task(self._while_rows_answer())
         if self._leading is not None:
             await self._leading.end()
         self._http.should_exit = True
         await self._task
         if self._leading is not None:
             await self._leading.close()
+        patience.cancel()
+        await self._let_go_of_rows()
         if self._leadership is not None:
             await asyncio.to_thread(self._leadership.stop)
         await self._relay.close()

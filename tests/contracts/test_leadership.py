@@ -89,9 +89,9 @@ def test_a_leader_of_old_commits_nothing_and_none_of_its_transactions_is_waited_
 ) -> None:
     """The old one sleeps in the middle of a transaction, and wakes when another has led."""
     url = postgres.database()
-    old, new = PostgresStore(url), PostgresStore(url)
+    base = PostgresStore(url)
     with candidates(url, 1) as (first,):
-        old.hold(first.leads())
+        old = base.leading(first.leads())
         with old.write() as rows:
             rows.run("setting_put", name="a", value="1")
         with pytest.raises(Unavailable), old.write() as rows:
@@ -99,7 +99,7 @@ def test_a_leader_of_old_commits_nothing_and_none_of_its_transactions_is_waited_
             first.leadership.stop()
             with candidates(url, 1) as (second,):
                 assert second.leads() == 2
-                new.hold(2)
+                new = base.leading(2)
                 with new.write() as other:
                     assert other.one("setting_get", name="a") == ("1",)
                     other.run("setting_put", name="a", value="3")
@@ -108,8 +108,8 @@ def test_a_leader_of_old_commits_nothing_and_none_of_its_transactions_is_waited_
         assert refused.value.fields == {"retry_after": 1}
         with new.write() as rows:
             assert rows.one("setting_get", name="a") == ("3",)
-    old.close()
-    new.close()
+    for store in (old, new, base):
+        store.close()
 
 
 def test_a_leader_goes_on_in_its_epoch_when_the_database_was_away(tmp_path: Path) -> None:
@@ -119,12 +119,13 @@ def test_a_leader_goes_on_in_its_epoch_when_the_database_was_away(tmp_path: Path
             assert first.leads() == 1
             own.kill()
             own.start()
-            store = PostgresStore(url)
-            store.hold(1)
+            base = PostgresStore(url)
+            store = base.leading(1)
             with store.write() as rows:
                 assert rows.one("leader") is not None
             assert first.told.empty()
             store.close()
+            base.close()
 
 
 class Wire:

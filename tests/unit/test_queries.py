@@ -8,6 +8,7 @@ from tests.postgres import Postgres
 
 from vedette.metadata.migrate import migrate, migrations, parse, statements
 from vedette.metadata.postgres import PostgresStore
+from vedette.metadata.postgres_connection import connect
 from vedette.metadata.queries import gather, queries
 from vedette.model.errors import Conflict, Invalid
 
@@ -52,13 +53,16 @@ def test_every_query_of_the_package_fits_the_schema() -> None:
 
 def test_every_query_of_the_package_is_portable(postgres: Postgres) -> None:
     """PostgreSQL takes the same text, or has its own in sql/postgres/."""
-    store = PostgresStore(postgres.database())
+    url = postgres.database()
+    store = PostgresStore(url)
+    database = connect(url, "test")
     faults = []
     for name, query in store._sql.items():
         try:
-            store._writer.connection.execute(f"PREPARE {name} AS {query.sql}".encode())
+            database.execute(f"PREPARE {name} AS {query.sql}".encode())
         except psycopg.Error as error:
             faults.append(f"{name}: {error}")
+    database.close()
     store.close()
     assert faults == []
     assert len(store._sql) > 100

@@ -63,6 +63,7 @@ class Leadership:
         self._decided = threading.Event()
         self._stopping = threading.Event()
         self._resigned = threading.Event()
+        self._given_up = threading.Event()
         self._standing: psycopg.Connection | None = None
         self._threads = [
             threading.Thread(target=self._stand, name="election", daemon=True),
@@ -93,14 +94,18 @@ class Leadership:
             if self._standing is not None:
                 with suppress(psycopg.Error):
                     self._standing.cancel_safe(timeout=2.0)
+        self._given_up.set()  # a database that is only paused would be waited for
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()
 
+    def _connect(self, name: str) -> psycopg.Connection:
+        return connect(self._url, name, SILENCE_SECONDS, self._given_up)
+
     def _stand(self) -> None:
         while not self._stopping.is_set():
             try:
-                with connect(self._url, "vedette candidate", SILENCE_SECONDS) as connection:
+                with self._connect("vedette candidate") as connection:
                     connection.execute(_SET)
                     with self._guard:
                         self._standing = connection
@@ -169,7 +174,7 @@ class Leadership:
         while not self._stopping.wait(_AGAIN_SECONDS) and not self._resigned.is_set():
             begun = time.monotonic()
             try:
-                connection = connect(self._url, "vedette candidate", SILENCE_SECONDS)
+                connection = self._connect("vedette candidate")
                 if not self._still_ours(connection, epoch):
                     connection.close()
                     return None
@@ -194,7 +199,7 @@ class Leadership:
     def _watch(self) -> None:
         """Tell who leads: when NOTIFY says so, and every LOOK_SECONDS in case it was not heard."""
         while not self._stopping.is_set():
-            with suppress(psycopg.Error), connect(self._url, "vedette watcher") as connection:
+            with suppress(psycopg.Error), self._connect("vedette watcher") as connection:
                 connection.execute(f"LISTEN {_CHANNEL}")
                 while not self._stopping.is_set():
                     self._tell(_leader(connection))

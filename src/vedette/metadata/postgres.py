@@ -8,6 +8,7 @@ the answer to a COMMIT is lost, the database is asked what became of the transac
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -16,7 +17,8 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from vedette.metadata import dialect, postgres_schema
-from vedette.metadata.postgres_connection import connect
+from vedette.metadata.postgres_away import PATIENCE, Away, in_event_loop
+from vedette.metadata.postgres_connection import GivenUp, Line, connect
 from vedette.metadata.postgres_errors import meaning, place
 from vedette.metadata.postgres_pipeline import Asked, Pipeline
 from vedette.metadata.postgres_rows import PostgresRows
@@ -41,20 +43,16 @@ class PostgresStore:
     Invalid, Unavailable or Conflict when the database cannot be used.
     """
 
+    _writer: Pipeline | None
+
     def __init__(self, url: str, named: Mapping[str, Query] | None = None) -> None:
         self.where = place(url)
         self._url = url
         texts = queries("postgres") if named is None else named
         self._sql = {name: dialect.statement(query.sql) for name, query in texts.items()}
-        self._epoch: int | None = None
-        self._named: int | None = None
-        self._turn = threading.Lock()
-        self._idle: list[Pipeline] = []
-        self._guard = threading.Lock()
-        self._room = threading.BoundedSemaphore(_READERS)
-        self._closed = threading.Event()
+        self._begin(None)
         try:
-            connection = connect(url, "vedette writer")
+            connection = self._connect("vedette writer")
             with _closed(connection):
                 postgres_schema.check(connection)
                 postgres_schema.migrate(connection)
@@ -64,9 +62,28 @@ class PostgresStore:
         except psycopg.Error as error:
             raise meaning(error, self.where) or error from error
 
-    def hold(self, epoch: int) -> None:
-        """Write in this epoch of the leader only; once there is a later one, writes are refused."""
+    def _begin(self, epoch: int | None) -> None:
+        """What no two stores share."""
         self._epoch = epoch
+        self._writer = None
+        self._turn = threading.Lock()
+        self._idle: list[Pipeline] = []
+        self._guard = threading.Lock()
+        self._room = threading.BoundedSemaphore(_READERS)
+        self._closed = threading.Event()
+        self._away = Away(self._url, self.where, self._closed)
+
+    def leading(self, epoch: int) -> PostgresStore:
+        """A store over the same database, to be closed by itself, for the leader of an epoch.
+
+        It writes in this epoch only: once there is a later one, its writes are refused.
+        """
+        made = copy.copy(self)
+        made._begin(epoch)
+        return made
+
+    def _connect(self, name: str) -> Line:
+        return connect(self._url, name, given_up=self._closed)
 
     @contextmanager
     def write(self) -> Iterator[PostgresRows]:
@@ -77,7 +94,7 @@ class PostgresStore:
                 rows = PostgresRows(writer, self._sql, self._keys)
                 with _undone(writer):
                     yield rows
-                    self._commit(rows, number)
+                    self._commit(rows, writer, number)
             except psycopg.Error as error:
                 raise meaning(error, self.where) or error from error
 
@@ -85,47 +102,44 @@ class PostgresStore:
         """An open transaction and its number. A later epoch waits for its end."""
         self._refuse_closed()
         try:
-            epoch, number = self._opened(self._connected())
+            writer = self._connected()
+            epoch, number = self._opened(writer)
         except psycopg.OperationalError:
-            if not self._writer.connection.closed:
+            if self._writer is not None and not self._writer.connection.closed:
                 raise
             # The database was restarted since the last write; nothing of this one was sent.
-            epoch, number = self._opened(self._connected())
+            writer = self._connected()
+            epoch, number = self._opened(writer)
         if self._epoch not in (None, epoch):
-            self._writer.ask(_ROLLBACK)
+            writer.ask(_ROLLBACK)
             raise Unavailable("another server leads now: ask it", retry_after=1)
-        return self._writer, number
+        return writer, number
 
     def _connected(self) -> Pipeline:
-        if self._writer.connection.closed:
-            connection = connect(self._url, "vedette writer")
-            postgres_schema.declare_alive(connection)
-            self._writer = Pipeline(connection)
-            self._named = None
-        if self._named != self._epoch:
+        if self._writer is None or self._writer.connection.closed:
             # By this name the next leader finds what is left of this one.
-            name = f"vedette leader {self._epoch}"
-            self._writer.connection.execute(
-                "SELECT set_config('application_name', $1, false)", [name]
-            )
-            self._named = self._epoch
+            name = "vedette writer" if self._epoch is None else f"vedette leader {self._epoch}"
+            connection = self._connect(name)
+            with _closed(connection):
+                postgres_schema.declare_alive(connection)
+            self._writer = Pipeline(connection)
         return self._writer
 
     def _opened(self, writer: Pipeline) -> tuple[int, str]:
         _, epoch, number = writer.ask(_WRITE, _EPOCH, _NUMBER)
         return (epoch.rows[0][0] if epoch.rows else 0), number.rows[0][0]
 
-    def _commit(self, rows: PostgresRows, number: str) -> None:
+    def _commit(self, rows: PostgresRows, writer: Pipeline, number: str) -> None:
         try:
             rows.commit()
         except psycopg.OperationalError:
-            if not self._writer.connection.closed or not self._kept(number):
+            if not writer.connection.closed or not self._kept(number):
                 raise
 
     def _kept(self, number: str) -> bool:
         """What became of a transaction whose COMMIT was not answered. Waits for the database."""
         while not self._closed.wait(_ASK_AGAIN_SECONDS):
-            with suppress(psycopg.OperationalError), connect(self._url, "vedette asks") as asking:
+            with suppress(psycopg.OperationalError), self._connect("vedette asks") as asking:
                 row = asking.execute("SELECT pg_xact_status($1::text::xid8)", [number]).fetchone()
                 if row and row[0] != "in progress":
                     return bool(row[0] == "committed")
@@ -136,37 +150,52 @@ class PostgresStore:
     @contextmanager
     def read(self) -> Iterator[PostgresRows]:
         """A snapshot, on a connection that no other thread uses meanwhile."""
+        patience = PATIENCE if in_event_loop() else None
+        if patience is not None:
+            self._away.refuse()
         if not self._room.acquire(timeout=_READER_SECONDS):
             raise Unavailable(f"{_READERS} readers of the {self.where} are busy: try again")
         reader = None
         try:
-            reader = self._begin_to_read()
+            reader = self._begin_to_read(patience)
             with _undone(reader):
                 rows = PostgresRows(reader, self._sql, self._keys)
                 yield rows
                 rows.commit()
         except psycopg.Error as error:
+            self._away.note(error)
             raise meaning(error, self.where) or error from error
         finally:
             self._room.release()
             if reader is not None:
                 self._put_back(reader)
 
-    def _begin_to_read(self) -> Pipeline:
+    def _begin_to_read(self, patience: float | None) -> Pipeline:
         while True:
             self._refuse_closed()
             with self._guard:
                 reader = self._idle.pop() if self._idle else None
             if reader is None:
-                reader = Pipeline(connect(self._url, "vedette reader"))
+                reader = Pipeline(self._connect("vedette reader"))
+                reader.connection.patience = patience
                 reader.ask(_READ)
                 return reader
+            reader.connection.patience = patience
             try:
                 reader.ask(_READ)
-            except psycopg.OperationalError:
-                reader.connection.close()  # the server was restarted: idle connections are dead
+            except psycopg.OperationalError as error:
+                reader.connection.close()
+                if isinstance(error, GivenUp):
+                    raise
+                self._drop_idle()  # they are as dead, and each would wait for its own silence
             else:
                 return reader
+
+    def _drop_idle(self) -> None:
+        with self._guard:
+            idle, self._idle = self._idle, []
+        for reader in idle:
+            reader.connection.close()
 
     def _put_back(self, reader: Pipeline) -> None:
         connection = reader.connection
@@ -186,18 +215,21 @@ class PostgresStore:
         if self._closed.is_set():
             raise Unavailable(f"the {self.where} is closed: the server is stopping")
 
-    def close(self) -> None:
-        """Close all connections."""
+    def give_up(self) -> None:
+        """Wait for the database no more: what is under way, and all that comes, is Unavailable."""
         self._closed.set()
-        with self._turn, self._guard:
-            for reader in self._idle:
-                reader.connection.close()
-            self._idle.clear()
-            self._writer.connection.close()
+
+    def close(self) -> None:
+        """Close all connections. What is still under way is given up."""
+        self.give_up()
+        with self._turn:
+            self._drop_idle()
+            if self._writer is not None:
+                self._writer.connection.close()
 
 
 def servers(url: str) -> int:
-    """How many servers use a database. Raises Invalid or Unavailable when it cannot be asked."""
+    """How often servers are connected to a database. Raises Invalid or Unavailable."""
     try:
         with closing(connect(url, "vedette asks")) as connection:
             return postgres_schema.alive(connection)

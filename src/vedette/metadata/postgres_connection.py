@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Generator
 from typing import Any
 
 import psycopg
@@ -52,20 +55,81 @@ class _Flag(BoolBinaryLoader):
         return int(super().load(data))
 
 
-def connect(url: str, name: str, silence_seconds: float = 10.0) -> psycopg.Connection:
+class GivenUp(psycopg.OperationalError):
+    """Nobody waited for the answer any more."""
+
+
+class Line(psycopg.Connection[Any]):
+    """A connection that breaks when it has to wait for an answer once `given_up` is set.
+
+    And when it has to wait longer than `patience` seconds, where that is not None.
+    """
+
+    given_up: threading.Event | None = None
+    patience: float | None = None
+
+    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **more: Any) -> Any:
+        """Wait for an answer; the driver looks up every tenth of a second."""
+        if self.given_up is None:
+            return super().wait(gen, *args, **more)
+        try:
+            return super().wait(self._watched(gen), *args, **more)
+        except GivenUp:
+            self.close()
+            raise
+
+    def _watched(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        begun = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                self.heed(begun)
+                ready = yield wanted
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+    def heed(self, begun: float) -> None:
+        """Raise GivenUp if what began to wait then (`time.monotonic`) is not to wait any more."""
+        if self.given_up is not None and self.given_up.is_set():
+            raise GivenUp("nobody here waits for it any more")
+        if self.patience is not None and time.monotonic() > begun + self.patience:
+            raise GivenUp("its answer took too long")
+
+
+def answers(url: str, seconds: float) -> bool:
+    """Whether a database lets somebody in within so long."""
+    late = threading.Event()
+    timer = threading.Timer(seconds, late.set)
+    timer.start()
+    try:
+        connect(url, "vedette asks", given_up=late, timeout=int(seconds)).close()
+    except psycopg.Error:
+        return False
+    finally:
+        timer.cancel()
+    return True
+
+
+def connect(
+    url: str, name: str, silence_seconds: float = 10.0, given_up: threading.Event | None = None,
+    timeout: int = 5,
+) -> Line:  # fmt: skip
     """A connection in autocommit mode whose cursors take `$1` and speak binary.
 
     `name` is what the server shows of it. When nothing that is sent is acknowledged for
-    `silence_seconds`, the network is gone and the connection broken.
+    `silence_seconds`, the network is gone and the connection broken. It is made within `timeout`
+    seconds. A server that is only paused acknowledges everything: its answers are waited for until
+    `given_up` is set.
 
     Whole numbers are always 64 bits wide, so that a statement is prepared once and not once for
     each size of its values.
     """
-    connection = psycopg.connect(
+    connection = Line.connect(
         url,
         autocommit=True,
         application_name=name,
-        connect_timeout=5,
+        connect_timeout=timeout,
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,
@@ -74,6 +138,7 @@ def connect(url: str, name: str, silence_seconds: float = 10.0) -> psycopg.Conne
         cursor_factory=Binary,
         prepare_threshold=None,  # `postgres_pipeline` prepares by itself
     )
+    connection.given_up = given_up
     adapters = connection.adapters
     adapters.register_dumper(int, Int8BinaryDumper)
     adapters.register_dumper(bool, Int8BinaryDumper)

@@ -7,6 +7,7 @@ all go in one piece, and each is prepared where it comes for the first time.
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,9 +18,11 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
+from vedette.metadata.postgres_connection import Line
 from vedette.metadata.store import Row
 
 _PREPARED = 2000
+_LOOK_MILLISECONDS = 100
 
 
 class Asked(Struct, frozen=True):
@@ -51,7 +54,7 @@ class _Bound(Struct, frozen=True):
 class Pipeline:
     """Asks over one connection, on which nobody else says anything meanwhile."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    def __init__(self, connection: Line) -> None:
         self.connection = connection
         self._adapt = Transformer.from_context(connection)
         self._names: dict[tuple[bytes, tuple[int, ...]], bytes] = {}
@@ -142,12 +145,12 @@ class Pipeline:
         poll = select.poll()
         poll.register(pgconn.socket, select.POLLIN | select.POLLOUT)
         while pgconn.flush():
-            if any(event & ~select.POLLOUT for _, event in poll.poll()):
+            if any(event & ~select.POLLOUT for _, event in self._wait(poll)):
                 pgconn.consume_input()
         poll.modify(pgconn.socket, select.POLLIN)
         while True:
             while pgconn.is_busy():
-                poll.poll()
+                self._wait(poll)
                 pgconn.consume_input()
             result = pgconn.get_result()
             if result is None:
@@ -157,6 +160,13 @@ class Pipeline:
             if result.status == ExecStatus.PIPELINE_SYNC:
                 return
             yield result
+
+    def _wait(self, poll: select.poll) -> list[tuple[int, int]]:
+        """What `poll` tells. Raises GivenUp when the connection's owner waits no longer."""
+        begun = time.monotonic()
+        while not (ready := poll.poll(_LOOK_MILLISECONDS)):
+            self.connection.heed(begun)
+        return ready
 
     def _answer(self, result: PGresult) -> Answer:
         if result.status != ExecStatus.TUPLES_OK:

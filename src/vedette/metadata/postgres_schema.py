@@ -112,7 +112,7 @@ def unfinished(connection: psycopg.Connection, steps: list[Migration] | None = N
 
 
 def alive(connection: psycopg.Connection) -> int:
-    """How many servers use the database."""
+    """How many connections servers have that write; one that leads may have two."""
     row = connection.execute(
         "SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 "
         "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
@@ -141,6 +141,6 @@ def _refuse_older(connection: psycopg.Connection, schema: int) -> None:
     ).fetchone()
     if row and row[0]:
         raise Conflict(
-            f"{row[0]} servers of schema {row[1]} are still connected, this program has {schema}: "
-            "stop them before the migration is finished"
+            f"servers of schema {row[1]} are connected ({row[0]} times), this program has "
+            f"{schema}: stop them before the migration is finished"
         )

@@ -12,11 +12,9 @@ run in halves, until the one at fault is alone and is refused.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar
 
 import structlog
 
@@ -28,6 +26,7 @@ from vedette.model.work import Code, Pool, Task
 from vedette.objects.store import ObjectStore
 from vedette.scheduling import changes, clocks, leasing, planning, progress, recovery, tasks, ticks
 from vedette.scheduling.demand import Demand, demand
+from vedette.scheduling.inbox import Claim, Inbox, Operation, settle, stopped
 from vedette.scheduling.intents import Intent, SchedulingTransaction
 from vedette.scheduling.readiness import for_worker
 from vedette.scheduling.recovery import Runtimes
@@ -42,31 +41,6 @@ BUDGET = 1000
 """Datums that one round looks at, so that a large job does not keep others waiting."""
 
 _log = structlog.get_logger("vedette.scheduling")
-
-
-@dataclass
-class Operation(Generic[T]):
-    """Something to do in a round. `durable` ones are tried again until they succeed."""
-
-    work: Callable[[Round], T]
-    future: Future[T]
-    durable: bool = False
-    result: T | None = None
-    error: BaseException | None = None
-
-
-@dataclass
-class Claim:
-    """A worker that waits for tasks."""
-
-    room: int
-    future: Future[list[Task]]
-
-
-@dataclass
-class _Inbox:
-    operations: deque[Operation[Any]] = field(default_factory=deque)
-    claims: dict[str, Claim] = field(default_factory=dict)
 
 
 class Loop:
@@ -89,7 +63,7 @@ class Loop:
         self._runtimes = runtimes
         self._clock = clock
         self._new_id = new_id
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self._wake = threading.Condition()
         self._stopping = False
         self._next: int | None = 0
@@ -117,18 +91,20 @@ class Loop:
 
     def stop(self) -> None:
         """End the workers, then the loop; what waits is answered Unavailable."""
-        if self._launcher is not None and self._thread.is_alive():
+        if self._launcher is not None and self._thread.ident is not None:
             self._launcher.stop()
+        self.give_up()
+        if self._thread.ident is not None:
+            self._thread.join()
+            self.give_up()  # of what is durable, the last round may have put something back
+
+    def give_up(self) -> None:
+        """End after the round under way; what waits is answered Unavailable. Does not wait."""
         with self._wake:
             self._stopping = True
+            left, self._inbox = self._inbox, Inbox()
             self._wake.notify()
-        if self._thread.is_alive():
-            self._thread.join()
-        for operation in self._inbox.operations:
-            _settle(operation.future, None, _stopped())
-        for claim in self._inbox.claims.values():
-            _settle(claim.future, [])
-        self._inbox = _Inbox()
+        left.refuse()
 
     def submit(self, work: Callable[[Transaction], T]) -> Future[T]:
         """Do something in the next round; the future completes when it is durable."""
@@ -139,7 +115,7 @@ class Loop:
         future: Future[T] = Future()
         with self._wake:
             if self._stopping:
-                future.set_exception(_stopped())
+                future.set_exception(stopped())
                 return future
             self._inbox.operations.append(Operation(work, future, durable))
             self._wake.notify()
@@ -157,7 +133,7 @@ class Loop:
                 self._tried.discard(worker)
                 self._wake.notify()
         if before is not None:
-            _settle(before.future, [])
+            settle(before.future, [])
         return future
 
     def withdraw(self, worker: str, future: Future[list[Task]]) -> None:
@@ -167,7 +143,7 @@ class Loop:
             if claim is None or claim.future is not future:
                 return
             del self._inbox.claims[worker]
-        _settle(future, [])
+        settle(future, [])
 
     def beat(self, worker: str) -> list[int] | None:
         """A worker says that it lives: its leases, None if it is not known.
@@ -255,7 +231,7 @@ class Loop:
             return
         for operation in operations:
             if not operation.durable:
-                _settle(operation.future, None, error)
+                settle(operation.future, None, error)
         again = [operation for operation in operations if operation.durable]
         if again or not operations:
             if not isinstance(error, VedetteError):  # what was foreseen is told by the line above
@@ -266,6 +242,8 @@ class Loop:
             self._next = self._clock() + 1_000_000
 
     def _reload(self) -> None:
+        if self._stopping:
+            raise stopped()
         self._commits.clear()
         try:
             drafts.undo_all(self.store)
@@ -344,10 +322,10 @@ class Loop:
                 for name, found in round.leased.items()
             ]
         for name, claim, found in claims:
-            if claim is None or not _settle(claim.future, found):
+            if claim is None or not settle(claim.future, found):
                 self._give_back(name, found)  # who asked has given up meanwhile
         for operation in operations:
-            _settle(operation.future, operation.result, operation.error)
+            settle(operation.future, operation.result, operation.error)
         self._ask_for_workers(demand(round.memory))
         if round.events:
             for listener in list(self._listeners):
@@ -368,21 +346,6 @@ class Loop:
         if here != self._demanded:
             self._demanded = here
             self._launcher.wanted(here)
-
-
-def _stopped() -> Unavailable:
-    return Unavailable("the server is stopping: try again", retry_after=1)
-
-
-def _settle(future: Future[T], result: T | None, error: BaseException | None = None) -> bool:
-    """Answer who waits; False if it has given up: a request may be cancelled at any moment."""
-    if not future.set_running_or_notify_cancel():
-        return False
-    if error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(cast(T, result))
-    return True
 
 
 def _announce(round: Round, tx: SchedulingTransaction) -> None:

@@ -79,7 +79,9 @@ def _rows(plan: Plan) -> MetadataStore:
     if plan.database:
         postgres = _postgres()
         if others := postgres.servers(plan.database):
-            raise Conflict(f"{others} servers use the database: stop them before the move")
+            raise Conflict(
+                f"servers use the database ({others} connections): stop them before the move"
+            )
         return backends.open_rows(Settings(data=plan.data, database=plan.database))
     if not (plan.data / _FILE).is_file():
         raise NotFound(f"there is no {_FILE} in {plan.data}: name the data folder with --data")
