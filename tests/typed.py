@@ -20,7 +20,7 @@ class Said:
         self.code, self.out, self.err = code, out, err
 
     def objects(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
+        return [json.loads(line) for line in self.out.split("\n") if line]
 
     def rows(self) -> list[list[str]]:
         return [line.split() for line in self.out.splitlines()]

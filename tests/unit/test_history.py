@@ -38,8 +38,9 @@ def test_ancestors_are_named_by_carets_and_tildes(world: World) -> None:
             commits.resolve(rows, "images", "main")
         with pytest.raises(NotFound, match="put a file first"):
             commits.resolve(rows, "arrivals", "master")
-        with pytest.raises(Invalid):
-            commits.resolve(rows, "images", "a b")
+        for ref in ("a b", "^", "master^x", "master^" + "9" * 5000):
+            with pytest.raises(Invalid):
+                commits.resolve(rows, "images", ref)
 
 
 def test_a_finished_commit_never_changes(world: World) -> None:

@@ -87,3 +87,23 @@ def test_p3_a_long_stream_is_cut_in_bounded_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 5 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"[" * 200_000, "nested too deeply"),
+        (b'{"a": NaN}', "NaN is no value"),
+        (b"[-Infinity]", "-Infinity is no value"),
+    ],
+)
+def test_p3_what_is_no_json_or_cannot_be_read_is_refused(data: bytes, says: str) -> None:
+    """P3."""
+    with pytest.raises(Invalid, match=says):
+        cut([data], "json")
+
+
+def test_p3_numbers_of_any_length_are_kept_as_they_are() -> None:
+    """P3."""
+    data = b"1" * 5000 + b" 1.50 1e400"
+    assert b"".join(cut([data], "json")).split() == data.split()

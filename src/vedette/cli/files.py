@@ -129,7 +129,10 @@ async def delete_file(
 @click.option("-o", "--overwrite", is_flag=True, help="Replace what is there (the default).")
 @connected
 async def copy_file(client: Client, words: tuple[str, ...], overwrite: bool) -> None:
-    """Copy a file or directory, also between repos. No bytes are moved (ENGINE P10)."""
+    """Copy a file or directory, also between repos. No bytes are moved (ENGINE P10).
+
+    A file goes into the directory that a PATH with a slash at its end names.
+    """
     half = len(words) // 2
     if len(words) not in (2, 6):
         raise Invalid("write REPO@BRANCH:PATH twice: from where, and to where")
@@ -137,7 +140,10 @@ async def copy_file(client: Client, words: tuple[str, ...], overwrite: bool) -> 
     to_repo, to_branch, to_path = place(words[half:])
     if path is None or to_path is None:
         raise Invalid("name both PATHs: from where, and to where")
+    ref = (await client.inspect_commit(repo, ref)).id  # the branch may move meanwhile
     source = await client.inspect_file(repo, ref, path)
+    if source.type == "file" and to_path.endswith("/"):
+        to_path += source.path.rpartition("/")[2]
     writes: list[Write] = []
     async for file in _files(client, repo, ref, source):
         below = file.path.removeprefix(source.path.rstrip("/"))

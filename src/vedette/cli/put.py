@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tarfile
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from vedette.cli.session import place, speak
-from vedette.cli.web import Ahead, fetched, is_address
+from vedette.cli.web import Ahead, fetched, is_address, local
 from vedette.model.errors import Invalid, NotFound
 from vedette.model.paths import clean
 
@@ -74,6 +75,8 @@ def put_file(
     if not sources:
         raise NotFound(f"there is no file below {', '.join(origins)}")
     adds = append or (compat == "1.x" and not overwrite)
+    if len(origins) > 1 and not adds and split is None:
+        _refuse_equal(sources)
 
     async def put(client: Client) -> None:
         if split is not None:
@@ -91,8 +94,21 @@ def put_file(
 def _listed(input_file: str | None) -> list[str]:
     if input_file is None:
         return []
-    text = sys.stdin.read() if input_file == "-" else Path(input_file).read_text(encoding="utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    data = sys.stdin.buffer.read() if input_file == "-" else Path(input_file).read_bytes()
+    lines = (line.strip(" \t\r") for line in os.fsdecode(data).split("\n"))
+    return [line for line in lines if line]
+
+
+def _refuse_equal(sources: Sequence[Source]) -> None:
+    """Raise Invalid where one source would replace another in one call."""
+    seen: dict[str, str] = {}
+    for path, origin in sources:
+        first = seen.setdefault(clean(path), origin)
+        if first is not origin:
+            raise Invalid(
+                f"{first} and {origin} would both be {clean(path)}: put them by two commands, or "
+                "add them up with --append"
+            )
 
 
 def _sources(
@@ -100,7 +116,7 @@ def _sources(
 ) -> Iterator[Source]:
     """Where each file goes. A path that ends in a slash, or serves many, is a directory."""
     into = path is not None and (path.endswith("/") or len(origins) > 1 or not path)
-    for origin in origins:
+    for origin in map(local, origins):
         if origin == "-":
             if path is None or into:
                 raise Invalid("standard input has no name: give the PATH it shall have")
@@ -148,8 +164,15 @@ def _below(folder: str) -> Iterator[str]:
         base = left.pop()
         with os.scandir(f"{folder}/{base}") as found:
             entries = sorted(found, key=lambda entry: entry.name)
-        yield from (base + entry.name for entry in entries if entry.is_file())
-        inner = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        inner = []
+        for entry in entries:
+            if entry.is_file():
+                yield base + entry.name
+            elif entry.is_dir(follow_symlinks=False):
+                inner.append(entry.name)
+            else:
+                what = "a link to a folder" if entry.is_dir() else "neither a file nor a folder"
+                print(f"vedette: {entry.path!r} is left out: it is {what}", file=sys.stderr)
         left.extend(f"{base}{name}/" for name in reversed(inner))
 
 
@@ -172,13 +195,17 @@ async def _put_split(
     from vedette.cli.split import next_number, pieces
 
     async def tar() -> AsyncIterator[bytes]:
+        numbers: dict[str, int] = {}  # several sources may be cut into one directory
         for source in sources:
             path = clean(source.path)
-            number = await next_number(client, repo, branch, path)
+            if path not in numbers:
+                numbers[path] = await next_number(client, repo, branch, path)
+            number = numbers[path]
             async for piece in pieces(_bytes_of(source), how, count):
                 head = header(f"{path.lstrip('/')}/{number:016x}", len(piece))
                 yield head + piece + bytes(-len(piece) % tarfile.BLOCKSIZE)
                 number += 1
+            numbers[path] = number
         yield bytes(2 * tarfile.BLOCKSIZE)
 
     from_stdin = any(source.origin == "-" for source in sources)
@@ -257,6 +284,8 @@ def _file(origin: str) -> tuple[int, Iterator[bytes]]:
     descriptor = os.open(origin, os.O_RDONLY)
     try:
         length = os.fstat(descriptor).st_size
+        if not length:  # a pipe says so too
+            return _to_end(descriptor)
         if length <= _PIECE:
             data = os.read(descriptor, length)
             if len(data) == length:
@@ -264,6 +293,16 @@ def _file(origin: str) -> tuple[int, Iterator[bytes]]:
     finally:
         os.close(descriptor)
     return length, _exactly(origin, length)
+
+
+def _to_end(descriptor: int) -> tuple[int, Iterator[bytes]]:
+    """What a file without a size holds, kept on disk until it is sent."""
+    kept = tempfile.SpooledTemporaryFile(max_size=_WHOLE)  # noqa: SIM115 - its reader closes it
+    while piece := os.read(descriptor, _PIECE):
+        kept.write(piece)
+    length = kept.tell()
+    kept.seek(0)
+    return length, _all_of(kept)
 
 
 def _exactly(origin: str, length: int) -> Iterator[bytes]:

@@ -6,17 +6,19 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from unicodedata import category
 
 import msgspec
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_STEERING = frozenset(("Cc", "Zl", "Zp"))
 _AGES = ((60, 1, "second"), (3600, 60, "minute"), (48 * 3600, 3600, "hour"))
 _LONG_AGES = ((14 * 86400, 86400, "day"), (60 * 86400, 7 * 86400, "week"))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table: by rich on a terminal, else plain columns, whole and easy to cut."""
-    texts = [[str(cell) for cell in row] for row in rows]
+    texts = [[_printable(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
@@ -34,6 +36,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         print("  ".join(cells).rstrip())
+
+
+def _printable(text: str) -> str:
+    """On one line, and without what would steer the terminal: names may hold any character."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode() if category(c) in _STEERING else c for c in text
+    )
 
 
 def raw(values: Iterable[Any]) -> None:
@@ -59,6 +70,8 @@ def details(value: msgspec.Struct, *, as_raw: bool) -> None:
             field = msgspec.json.format(msgspec.json.encode(field)).decode()
         elif isinstance(field, tuple | list):
             field = "".join(f"\n  {_line(item)}" for item in field)
+        else:
+            field = "\n".join(map(_printable, str(field).split("\n")))
         print(f"{title}: {field}")
 
 

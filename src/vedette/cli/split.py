@@ -81,7 +81,8 @@ async def _values(data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 def _complete(text: str, *, last: bool) -> tuple[list[bytes], str]:
     """The values that a text holds whole, and the rest of it."""
-    decoder = json.JSONDecoder()
+    # Only where a value ends is asked: numbers are left as they are, of any length.
+    decoder = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant)
     found: list[bytes] = []
     at = _past_space(text, 0)
     while at < len(text):
@@ -91,11 +92,17 @@ def _complete(text: str, *, last: bool) -> tuple[list[bytes], str]:
             if last:
                 raise Invalid(f"this is not JSON: {error}") from None
             break
+        except RecursionError:
+            raise Invalid("this JSON is nested too deeply to be cut: put the file whole") from None
         if end == len(text) and not last:  # a number may go on
             break
         found.append(text[at:end].encode() + b"\n")
         at = _past_space(text, end)
     return found, text[at:]
+
+
+def _no_constant(word: str) -> None:
+    raise Invalid(f"this is not JSON: {word} is no value of it")
 
 
 def _past_space(text: str, at: int) -> int:

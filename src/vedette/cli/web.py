@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
 
-from vedette.model.errors import NotFound, VedetteError
+from vedette.model.errors import Invalid, NotFound, VedetteError
 
 if TYPE_CHECKING:
     import asyncio
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _IN_MEMORY = 4 << 20
 
 
 def is_address(origin: str) -> bool:
     """Whether a source is on the web."""
     return origin.startswith(("http://", "https://"))
+
+
+def local(origin: str) -> str:
+    """A source as it is, but a file:// address as the path that it names.
+
+    Raises Invalid for an address of another sort, unless a file is called so.
+    """
+    scheme, found, _ = origin.partition("://")
+    if not found or is_address(origin) or not _SCHEME.fullmatch(scheme) or Path(origin).exists():
+        return origin
+    parts = urlsplit(origin)
+    if scheme.lower() != "file":
+        raise Invalid(
+            f"{origin}: only http, https and file addresses can be read; pipe it into put-file -f -"
+        )
+    if parts.netloc not in ("", "localhost"):
+        raise Invalid(f"{origin} is on another machine: write file:///PATH for a file of this one")
+    return unquote(parts.path, errors="surrogateescape")
 
 
 async def fetched(address: str) -> AsyncGenerator[bytes, None]:

@@ -16,7 +16,7 @@ def clean(path: str) -> str:
     >>> clean("a/b/")
     '/a/b'
     """
-    trimmed = path.strip("/")
+    trimmed = path.removeprefix("/").removesuffix("/")
     if not trimmed:
         return "/"
     if "\0" in trimmed:

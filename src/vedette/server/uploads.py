@@ -38,35 +38,39 @@ async def staged_stream(
 
 
 async def staged_tar(site: Site, chunks: AsyncIterator[bytes]) -> list[tuple[str, Prepared]]:
-    """The files of a tar stream, staged while the next ones arrive. A later one of a name wins."""
+    """The files of a tar stream in its order, staged while the next ones arrive."""
     limits = site.limits
     entries = Entries(limited(chunks, limits.stream, "the tar stream"), limits.file)
-    found: dict[str, Prepared] = {}
+    found: list[tuple[str, Prepared]] = []
     batch: list[tuple[str, bytes]] = []
-    held = 0
+    held = count = 0
     under_way: asyncio.Future[list[tuple[str, Prepared]]] | None = None
     try:
         while (entry := await entries.next()) is not None:
             path, size = clean(entry[0].removeprefix("./")), entry[1]
-            if len(found) + len(batch) >= limits.files:
+            if count >= limits.files:
                 raise TooLarge(f"more than {limits.files} files in one stream: send them in parts")
-            if size > LARGE:
-                found[path] = await staged_stream(site, b"", entries.bytes.pieces(size), path)
-                continue
-            batch.append((path, await entries.bytes.exactly(size)))
-            held += size + 512
-            if held >= _BATCH:
+            count += 1
+            if size <= LARGE:
+                batch.append((path, await entries.bytes.exactly(size)))
+                held += size + 512
+            if held >= _BATCH or size > LARGE:
                 if under_way is not None:
-                    found.update(await under_way)
+                    found += await under_way
                 under_way = asyncio.ensure_future(
                     asyncio.to_thread(_stage_all, site.objects, batch)
                 )
                 batch, held = [], 0
+            if size > LARGE:
+                large = await staged_stream(site, b"", entries.bytes.pieces(size), path)
+                if under_way is not None:
+                    found += await under_way
+                    under_way = None
+                found.append((path, large))
     finally:
         if under_way is not None:
-            found.update(await under_way)
-    found.update(_stage_all(site.objects, batch))
-    return list(found.items())
+            found += await under_way
+    return found + _stage_all(site.objects, batch)
 
 
 def _stage_all(objects: ObjectStore, batch: list[tuple[str, bytes]]) -> list[tuple[str, Prepared]]:

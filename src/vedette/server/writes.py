@@ -59,6 +59,8 @@ async def put_tar(site: Site, call: Call) -> WriteResult:
         raise Invalid(f"a body of type {call.media!r}: send a tar stream as application/x-tar")
     _check_repo(site, repo)
     found = await staged_tar(site, site.space.admitted(call.chunks()))
+    if not query.append:  # a later one of a name wins
+        found = list(dict(found).items())
     writes = [Write(repo=repo, branch=branch, path=path, append=query.append) for path, _ in found]
     return await committed(site, writes, [ready for _, ready in found])
 

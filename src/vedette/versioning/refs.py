@@ -17,8 +17,8 @@ from vedette.versioning.edits import Tip
 from vedette.versioning.times import maybe, moment
 
 Origin = Literal["user", "auto"]
-_ANCESTOR = re.compile(r"([A-Za-z0-9_-]+)((?:\^\d*|~\d*)*)")
-_STEP = re.compile(r"[\^~](\d*)")
+_ANCESTOR = re.compile(r"([A-Za-z0-9_-]+)((?:[\^~][0-9]{0,9})*)")
+_STEP = re.compile(r"[\^~]([0-9]*)")
 _numbers = msgspec.msgpack.Decoder(list[int])
 _HEX = re.compile(r"[0-9a-f]{32}")
 
