@@ -104,9 +104,9 @@ def test_the_forms_that_an_answer_may_have_are_read(answer: bytes) -> None:
         (b"HTTP/1.1 200", "its answer ended too early"),
         (b"SSH-2.0-x\r\n", "it does not speak HTTP"),
         (OK + b"content-length: 9\r\n\r\nhello", "its answer ended too early"),
-        (OK + b"content-length: -1\r\n\r\n", "has the length b'-1'"),
-        (OK + b"transfer-encoding: chunked\r\n\r\nzz\r\n", "has the length b'zz'"),
-        (OK + b"a: b\r\n" * 200 + b"\r\n", "more than 100 headers"),
+        (OK + b"content-length: -1\r\n\r\n", "its answer is broken|does not speak HTTP"),
+        (OK + b"transfer-encoding: chunked\r\n\r\nzz\r\n", "its answer is broken: .*chunk size"),
+        (OK + b"a: b\r\n" * 300_000 + b"\r\n", "more than 1048576 bytes of headers"),
     ],
 )
 def test_an_answer_that_breaks_off_or_is_none_is_told_in_a_line(answer: bytes, said: str) -> None:

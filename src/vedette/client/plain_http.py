@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from vedette.client.http_calls import Content, LostError, WireError
 
 _PIECE = 1 << 18
 _SMALL = 1 << 16
-_LONGEST_LINE = 1 << 16
-_MOST_HEADERS = 100
+_LONGEST_HEAD = 1 << 20
 _SILENT_SECONDS = 60.0
 """So long the server may take to let us connect, and to take any bytes of a request."""
 
@@ -27,7 +28,6 @@ class Connection:
         where = (host.encode("ascii"), port)
         self._socket = socket.create_connection(where, _SILENT_SECONDS)  # type: ignore[arg-type]
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._read = self._socket.makefile("rb")
         self._incoming = select.poll()
         self._incoming.register(self._socket, select.POLLIN)
         self._whole = True
@@ -40,7 +40,6 @@ class Connection:
 
     def close(self) -> None:
         """Let go of it."""
-        self._read.close()
         self._socket.close()
 
     async def ask(self, head: bytes, content: Content) -> PlainAnswer:
@@ -96,75 +95,82 @@ class Connection:
         return bool(self._incoming.poll(0))
 
     def _answered(self) -> PlainAnswer:
-        status = 100
-        while status < 200:  # what is in between (100 Continue) does not concern us
-            version, _, rest = self._line().partition(b" ")
-            if not version.startswith(b"HTTP/1.") or not rest[:3].isdigit():
-                raise LostError("it does not speak HTTP")
-            status = int(rest[:3])
-            headers = self._headers()
-        if version == b"HTTP/1.0" or headers.get(b"connection", b"").lower() == b"close":
-            self._last = True
-        return PlainAnswer(status, self._body(status, headers))
+        answer = _Incoming()
+        while not answer.status:
+            self._take_in(answer)
+        return PlainAnswer(answer.status, self._body(answer))
 
-    def _headers(self) -> Mapping[bytes, bytes]:
-        found: dict[bytes, bytes] = {}
-        for _ in range(_MOST_HEADERS):
-            line = self._line()
-            if not line:
-                return found
-            name, _, value = line.partition(b":")
-            found[name.strip().lower()] = value.strip()
-        raise LostError(f"its answer has more than {_MOST_HEADERS} headers")
-
-    def _body(self, status: int, headers: Mapping[bytes, bytes]) -> Iterator[bytes]:
-        if status in (204, 304):
-            pass
-        elif headers.get(b"transfer-encoding", b"").lower() == b"chunked":
-            while size := self._size(self._line().partition(b";")[0], 16):
-                yield from self._exactly(size)
-                self._line()
-            while self._line():
-                pass
-        elif b"content-length" in headers:
-            yield from self._exactly(self._size(headers[b"content-length"], 10))
-        else:
-            self._last = True
-            while piece := self._some(_PIECE):
-                yield piece
+    def _body(self, answer: _Incoming) -> Iterator[bytes]:
+        while True:
+            pieces, answer.pieces = answer.pieces, []
+            yield from pieces
+            if answer.ended:
+                break
+            self._take_in(answer)
+        self._last |= not answer.leaves_open
         self._whole = True
 
-    def _size(self, text: bytes, base: int) -> int:
+    def _take_in(self, answer: _Incoming) -> None:
         try:
-            size = int(text, base)
-        except ValueError:
-            size = -1
-        if size < 0:
-            raise LostError(f"its answer has the length {text[:40]!r}")
-        return size
-
-    def _exactly(self, size: int) -> Iterator[bytes]:
-        while size:
-            piece = self._some(min(size, _PIECE))
-            if not piece:
-                raise LostError("its answer ended too early")
-            size -= len(piece)
-            yield piece
-
-    def _some(self, most: int) -> bytes:
-        try:
-            return self._read.read1(most)
+            data = self._socket.recv(_PIECE)
         except OSError as error:
             raise LostError(error.strerror or str(error)) from error
+        if data:
+            answer.feed(data)
+        else:
+            answer.close()
 
-    def _line(self) -> bytes:
+
+class _Incoming:
+    """An answer on its way. Raises LostError where it is none, or not whole."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.pieces: list[bytes] = []
+        self.ended = False
+        self.leaves_open = False
+        self._measured = False
+        self._head = 0
+        self._parser = HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> None:
+        """Take in what has come."""
+        self._head += 0 if self.status else len(data)
         try:
-            line = self._read.readline(_LONGEST_LINE)
-        except OSError as error:
-            raise LostError(error.strerror or str(error)) from error
-        if not line.endswith(b"\n"):
-            raise LostError("its answer ended too early" if line else "it sent no answer")
-        return line.rstrip(b"\r\n")
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            what = f"its answer is broken: {error}" if self.status else "it does not speak HTTP"
+            raise LostError(what) from None
+        if not self.status and self._head > _LONGEST_HEAD:
+            raise LostError(f"its answer begins with more than {_LONGEST_HEAD} bytes of headers")
+
+    def close(self) -> None:
+        """There will be no more, which is the end of an answer that does not say its length."""
+        if not self.status or self._measured:
+            raise LostError("its answer ended too early" if self._head else "it sent no answer")
+        self.ended = True
+
+    # what the parser calls
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header, also of what is in between (100 Continue)."""
+        self._measured |= name.lower() in (b"content-length", b"transfer-encoding")
+
+    def on_headers_complete(self) -> None:
+        """The status is known."""
+        status = self._parser.get_status_code()
+        if self.status or status < 200:
+            return
+        self.status = status
+        self.leaves_open = self._parser.should_keep_alive()
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        self.pieces.append(data)
+
+    def on_message_complete(self) -> None:
+        """The end, unless it was something in between."""
+        self.ended = self.status != 0
 
 
 class PlainAnswer:
