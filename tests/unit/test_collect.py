@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from tests.keeping import age, clock, faults, held, known, until_nothing_is_left, upkeep
-from tests.rig import Rig, pfs, rig
+from tests.rig import Rig, path_of, pfs, rig
 
+from vedette.model.errors import Conflict
 from vedette.model.files import Write
 from vedette.model.ids import object_id
 from vedette.model.keeping import Collected
+from vedette.model.work import Task
+from vedette.scheduling import datums, planning
 from vedette.scheduling.leasing import LEASE
 from vedette.scheduling.upkeep import GRACE
 from vedette.versioning import collect, commits, contents, repos
@@ -151,6 +157,92 @@ def test_what_is_left_of_refused_uploads_goes_with_a_full_look(made: Rig) -> Non
     until_nothing_is_left(made)
     assert held(made) == 0
     assert faults(made) == []
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_k3_a_refused_upload_goes_without_a_full_look(made: Rig, kind: str) -> None:
+    """K3: as do bytes that were there already and were packed once more."""
+    data, again = os.urandom(SIZES[kind]), os.urandom(SIZES[kind])
+    made.repo("one")
+    made.put("one", {"/a": again})
+    for write in (
+        Write(repo="one", path="/a", data=data, expect="00" * 32),
+        Write(repo="one", path="/b", data=again),
+    ):
+        ready = contents.prepare(made.objects, write.data or b"")
+        asked = [structs.replace(write, data=None)]
+        try:
+            made.loop.submit(
+                lambda tx, asked=asked, ready=ready: commits.commit_files(tx, asked, [ready])  # type: ignore[misc]
+            ).result()
+        except Conflict:
+            continue
+    del ready
+    gc.collect()
+    made.objects.seal()
+    if kind == "alone":
+        age(made, data)
+    until_nothing_is_left(made)
+    until_nothing_is_left(made)
+    assert made.tree("one") == {"/a": again, "/b": again}
+    assert held(made) == (0 if kind == "inline" else SIZES[kind])
+    assert faults(made) == []
+
+
+def test_k3_what_was_added_to_a_file_is_not_kept_beside_it(made: Rig) -> None:
+    """P2, K3: of an append only the whole stays; what an open commit had and replaced goes too."""
+    made.repo("one")
+    first, more, replaced = (os.urandom(30_000) for _ in range(3))
+    made.put("one", {"/a": first})
+    added = [Write(repo="one", path="/a", data=more, append=True)]
+    made.loop.submit(lambda tx: commits.commit_files(tx, added)).result()
+    opened = made.loop.submit(lambda tx: commits.start(tx, "one", "master")).result()
+    made.put("one", {"/b": replaced})
+    made.put("one", {"/b": b"b"})
+    made.loop.submit(lambda tx: commits.finish(tx, opened.num)).result()
+    gc.collect()
+    until_nothing_is_left(made)
+    assert [known(made, d) for d in (first, first + more, more, replaced)] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    assert faults(made) == []
+
+
+@pytest.mark.parametrize("policy", ["error", "concat"])
+def test_k3_what_a_datum_wrote_and_replaced_is_not_kept(made: Rig, policy: str) -> None:
+    """K3, U5: a datum that runs again and writes other bytes, alone or to a shared path, also
+    where what it had written was never committed, because another one failed."""
+    rounds = itertools.count()
+    fails = [False]
+
+    def writes(task: Task, inputs: dict[str, dict[str, bytes]]) -> dict[str, bytes]:
+        if fails[0] and inputs["in"] == {"/2": b"2"}:
+            raise ValueError("bad content")
+        path = "/shared" if policy == "concat" else path_of(task)
+        return {path: f"{path_of(task)}{next(rounds)}".encode() * 100}
+
+    def again() -> None:
+        made.loop.enter(
+            lambda round: planning.plan_pipeline(round, round.memory.pipelines["p"], numbers)
+        ).result()
+        made.settle()
+
+    made.repo("in")
+    made.code["p"] = writes
+    made.put("in", {"/1": b"1", "/2": b"2"})
+    made.pipeline("p", pfs("in", "/*"), output_conflict=policy)
+    made.settle()
+    with made.store.read() as rows:
+        numbers = [d.number for d in datums.of_job(rows, made.jobs("p")[0].id)]
+    fails[0] = True
+    again()
+    assert made.jobs("p")[0].state == "FAILURE"
+    fails[0] = False
+    again()
+    assert made.jobs("p")[0].state == "SUCCESS"
+    until_nothing_is_left(made)
+    assert faults(made) == []
+    assert len(made.heads("p")) == 2
 
 
 def test_a_result_whose_output_is_gone_is_not_taken_for_done(made: Rig) -> None:

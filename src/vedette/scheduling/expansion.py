@@ -200,7 +200,14 @@ def _need(
     datum = _new_datum(round, job, ident, key, combination, prior)
     if row is not None:
         datum.num, datum.fresh = row[0], False
+        _give_up_result(round, row[2])
     enqueue(round, job, datum, order)
+
+
+def _give_up_result(round: Round, result: bytes | None) -> None:
+    """A datum that has a result runs again: what it wrote may be nobody's then (K3)."""
+    if result is not None:
+        round.tx.suspect((output[1],) for output in _results.decode(result))
 
 
 def _cannot_run(round: Round, job: Job, ident: bytes, combination: Combination, order: str) -> bool:
@@ -299,6 +306,7 @@ def _force(round: Round, job: Job, nums: set[int]) -> None:
             job=job.num, order=(0, job.plan, num), created=round.now,
             matches=tuple(Match(*match) for match in matched), prior=bool(row[10]),
         )  # fmt: skip
+        _give_up_result(round, row[6])
         enqueue(round, job, datum, order)
 
 

@@ -170,6 +170,7 @@ def _add(round: Round, job: Job, merge: Merge, ident: bytes, effect: Effect) -> 
             raise
         if job.spilled:
             effects.overturn(round, job, effect)
+        round.tx.suspect((output[1],) for output in effect.outputs)
         effect.how, effect.outputs = "failed", ()
         fresh = round.datums.get(effect.datum)
         if fresh is not None:

@@ -169,6 +169,7 @@ class Merge:
 
     def _share(self, path: str, effect: Effect, name: bytes, size: int) -> None:
         self._shared.add(path)
+        self._drop_part(path, effect.datum)
         self._rows.run(
             "add_part", pipeline=self._pipeline.id, path=path, datum=effect.datum,
             ord=effect.order, object=name, size=size,

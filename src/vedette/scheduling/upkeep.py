@@ -87,6 +87,7 @@ class Upkeep:
                 self._look_at_everything()
             objects = size = 0
             before = self.young()
+            collect.look_at_landed(self._loop.store, self._loop.objects, self._write)
             self._forget()
             while not self._stopping.is_set():
                 taken = self._page(before)

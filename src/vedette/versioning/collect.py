@@ -198,13 +198,41 @@ def pins() -> tuple[set[bytes], set[int]]:
     return {each.id for each in held}, {e.place.pack for e in held if e.place.pack is not None}
 
 
+def look_at_landed(
+    metadata: MetadataStore,
+    objects: ObjectStore,
+    write: Callable[[Callable[[Transaction], None]], None],
+) -> None:
+    """Note what was staged in this process and came to nothing: its upload was refused or broken
+    off, or others had brought the same bytes already.
+
+    What a crash leaves of these, and of more than are remembered, `suspect_all` finds.
+    """
+    while page := contents.landed(objects, _PAGE):
+        with metadata.read() as rows:
+            found = [(each, rows.one("object_get", id=each.id)) for each in page]
+        lost = [each.id for each, row in found if row is None and each.place.pack is None]
+        waste: dict[int, int] = {}
+        for each, row in found:
+            pack = each.place.pack
+            if pack is not None and (row is None or row[2:] != (pack, each.place.offset)):
+                waste[pack] = waste.get(pack, 0) + each.size
+        if lost or waste:
+            write(partial(_note_landed, lost=lost, waste=waste))
+
+
+def _note_landed(tx: Transaction, lost: list[ObjectId], waste: dict[int, int]) -> None:
+    tx.suspect((name,) for name in lost)
+    for pack, size in waste.items():
+        tx.rows.run("pack_dead", number=pack, size=size, now=tx.now)
+
+
 def suspect_all(
     metadata: MetadataStore, write: Callable[[Callable[[Transaction], int]], int]
 ) -> int:
     """Suspect every object that nobody names and no result holds: the full look; how many.
 
-    Results of datums hold objects here, for they may be taken for a later job. Results that hold
-    what is gone are forgotten.
+    Results of datums hold objects here, for they may be taken for a later job.
     """
     found, after = 0, b""
     page: list[Row] = [()]

@@ -385,6 +385,7 @@ def _write(
             )  # fmt: skip
         old = contents.read(tx.rows, tx.objects, before.object)
         held = contents.prepare(tx.objects, old + contents.read(tx.rows, tx.objects, name))
+        tx.suspect([(name,)])  # the part alone is in no file
         name, size = contents.store(tx, held), held.size
     target.put(path, name, size)
     return name

@@ -5,8 +5,10 @@ Up to 16 KiB lie in the object's row and become durable with it; more go to the 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from weakref import WeakValueDictionary
+from threading import Lock
+from weakref import WeakKeyDictionary, WeakValueDictionary, finalize
 
 from msgspec import Struct
 
@@ -23,6 +25,20 @@ INLINE_LIMIT = 16 * 1024
 # reference to it, once its transaction is durable or it has come to nothing.
 _ON_THEIR_WAY: WeakValueDictionary[int, Prepared] = WeakValueDictionary()
 
+# What left it, for each store: it was named by then, or never will be.
+_LANDED: WeakKeyDictionary[ObjectStore, deque[Landed]] = WeakKeyDictionary()
+_LANDED_LOCK = Lock()
+LANDED_LIMIT = 100_000
+"""Of more than these, only a full look finds those that nobody named."""
+
+
+class Landed(Struct, frozen=True):
+    """Bytes that were staged at a place, and are no longer about to be named by anybody."""
+
+    id: ObjectId
+    size: int
+    place: Place
+
 
 class Prepared(Struct, frozen=True, kw_only=True, weakref=True):
     """Bytes that are hashed and staged, for a transaction to name: `data` if they are inline."""
@@ -38,7 +54,7 @@ def prepare(objects: ObjectStore, data: bytes) -> Prepared:
     name = object_id(data)
     if len(data) <= INLINE_LIMIT:
         return Prepared(id=name, size=len(data), data=bytes(data))
-    return _noted(Prepared(id=name, size=len(data), place=objects.stage(name, data)))
+    return _noted(objects, Prepared(id=name, size=len(data), place=objects.stage(name, data)))
 
 
 def prepare_stream(objects: ObjectStore, chunks: Iterable[bytes], limit: int) -> Prepared:
@@ -58,18 +74,34 @@ def prepare_stream(objects: ObjectStore, chunks: Iterable[bytes], limit: int) ->
         yield from pieces
 
     name, size, place = objects.stage_stream(everything(), limit)
-    return _noted(Prepared(id=name, size=size, place=place))
+    return _noted(objects, Prepared(id=name, size=size, place=place))
 
 
 def arrived(objects: ObjectStore, name: ObjectId, size: int) -> Prepared | None:
     """What somebody else sent to the store itself, read and compared; None if it is not whole."""
-    found = _noted(Prepared(id=name, size=size))
+    found = _noted(objects, Prepared(id=name, size=size))
     return found if objects.arrived(name, size) else None
 
 
-def _noted(prepared: Prepared) -> Prepared:
+def _noted(objects: ObjectStore, prepared: Prepared) -> Prepared:
     _ON_THEIR_WAY[id(prepared)] = prepared
+    noted = Landed(prepared.id, prepared.size, prepared.place)
+    finalize(prepared, _landed_in(objects).append, noted).atexit = False
     return prepared
+
+
+def _landed_in(objects: ObjectStore) -> deque[Landed]:
+    with _LANDED_LOCK:
+        return _LANDED.setdefault(objects, deque(maxlen=LANDED_LIMIT))
+
+
+def landed(objects: ObjectStore, limit: int) -> list[Landed]:
+    """Take out up to `limit` of what was staged and is on its way no longer, oldest first."""
+    found: list[Landed] = []
+    held = _landed_in(objects)
+    while held and len(found) < limit:
+        found.append(held.popleft())
+    return found
 
 
 def on_their_way() -> list[Prepared]:

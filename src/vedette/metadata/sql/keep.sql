@@ -88,11 +88,6 @@ WHERE id > :after ORDER BY id LIMIT :limit;
 -- description: A page of the results of datums.
 SELECT num, result FROM datum WHERE num > :after AND result IS NOT NULL ORDER BY num LIMIT :limit;
 
--- name: datum_forget
--- description: A result of which something is gone: if it is needed again, the datum runs.
-UPDATE datum SET state = 'dropped', result = NULL, reason = :reason
-WHERE num = :num AND state = 'done';
-
 -- name: tombstones
 -- description: Whether anything was ever deleted for good.
 SELECT 1 FROM tombstone LIMIT 1;
