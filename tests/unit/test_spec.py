@@ -180,6 +180,7 @@ FULL: dict[str, Any] = {
     "enable_stats": True,
     "hashtree_spec": {"constant": 1},
     "incremental": True,
+    "tf_job": {"tf_job": "{}"},
     "batch": True,
     "update": True,
     "dry_run": True,
@@ -293,7 +294,7 @@ def test_what_comes_later_is_refused_by_name() -> None:
     words = {line.split(": ")[0].split(".")[-1] for line in later}
     assert words == {
         "sql_database", "s3_out", "s3",
-        "build", "incremental",
+        "build", "incremental", "tf_job",
     }  # fmt: skip
     assert "s3_out: s3_out comes with a later release" in later
 

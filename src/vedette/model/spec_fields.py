@@ -88,6 +88,7 @@ SHAPES: dict[str, Shape] = {
             "count", "1.x: datums fetched ahead", ignored="a worker holds 100 ms of work, always"
         ),
         "s3_out": Field("flag", "Output through an S3 gateway", later="s3_out comes"),
+        "tf_job": Field("any", "A Kubeflow training job in place of cmd", later="tf_job comes"),
         "cache_size": Field(
             "size", "1.x: a worker's cache", ignored="the server sizes its caches itself"
         ),

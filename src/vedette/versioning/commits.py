@@ -91,15 +91,10 @@ def start(
             )
     number = _branch(tx, place, branch)
     num = tx.rows.insert(
-        "commit_open",
-        id=commit_id or tx.new_id(),
-        repo=place.repo,
-        branch=branch,
-        parent=place.head if parent is None else parent,
-        origin=origin,
-        now=tx.now,
+        "commit_open", id=commit_id or tx.new_id(), repo=place.repo, branch=branch,
+        parent=place.head if parent is None else parent, origin=origin, now=tx.now,
         description=description,
-    )
+    )  # fmt: skip
     if origin == "auto":
         tx.rows.later("branch_plan", id=number, num=num)
     return by_num(tx.rows, num)
