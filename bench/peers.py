@@ -29,7 +29,7 @@ from pathlib import Path
 from environments import clean_environment, installed, present
 from measure import COMMAND_IMAGE, IMAGE, ROOT, Report, Server, arguments, median, scratch, server
 from projects import PROJECTS, Project
-from vedette.cli.put import header
+from vedette.cli.packing import header
 from vedette.client import Client
 from vedette.client.http import HttpTransport
 

@@ -26,7 +26,7 @@ from tests.object_servers import Weed
 
 from environments import clean_environment, installed, present
 from measure import ROOT, Report, Server, arguments, cpu, scratch, server
-from vedette.cli.put import header
+from vedette.cli.packing import header
 
 FOLDER = 1000
 """Files in each folder of the tree."""

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from vedette.cli.catalogue import ALIASES, COMMANDS
-from vedette.cli.main import Program, program
+from vedette.cli.program import Program, program
 from vedette.client.operations import ENDPOINTS
 from vedette.model.errors import VedetteError, subclasses
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.program import Server, serving
 
-from vedette.cli.put import header
+from vedette.cli.packing import header
 
 PIECE = 1 << 20
 ROOM = 96 << 20

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from vedette.cli.main import program
+from vedette.cli.program import program
 from vedette_cameras import settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent

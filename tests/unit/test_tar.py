@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.serving import tar_of
 
-from vedette.cli.put import header
+from vedette.cli.packing import header
 from vedette.client.tar import Entries
 from vedette.model.errors import Invalid, TooLarge
 

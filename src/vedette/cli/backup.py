@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from vedette import config
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.model.errors import Invalid
 
-_FOLDER = click.Path(path_type=Path)
+_FOLDER = words.PATH
 
 
-@click.command("backup")
-@click.argument("folder", metavar="DIR", type=_FOLDER)
-@click.option("--data", type=_FOLDER, metavar="DIR", help="What to copy (~/.local/share/vedette).")
+@words.command("backup")
+@words.argument("folder", metavar="DIR", type=_FOLDER)
+@words.option("--data", type=_FOLDER, metavar="DIR", help="What to copy (~/.local/share/vedette).")
 def backup(folder: Path, data: Path | None) -> None:
     """Copy a data folder to DIR, also while its server runs; a second time only what is new.
 
@@ -37,9 +35,9 @@ def backup(folder: Path, data: Path | None) -> None:
     )
 
 
-@click.command("restore")
-@click.argument("folder", metavar="DIR", type=_FOLDER)
-@click.option("--data", type=_FOLDER, metavar="DIR", required=True,
+@words.command("restore")
+@words.argument("folder", metavar="DIR", type=_FOLDER)
+@words.option("--data", type=_FOLDER, metavar="DIR", required=True,
               help="The folder to make; it must be empty or not there.")  # fmt: skip
 def restore(folder: Path, data: Path) -> None:
     """Make a data folder from the backup in DIR; every byte is verified on the way."""

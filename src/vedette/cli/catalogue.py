@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve:serve", "Run a server in the foreground"),
     "worker": ("worker:worker", "Run datums for a server that is elsewhere"),
@@ -80,3 +82,15 @@ ALIASES = {
     "set-branch": "create-branch",
     "create-commit": "start-commit",
 }
+
+
+def named(words: Sequence[str]) -> tuple[str, Sequence[str]] | None:
+    """The command that words begin with, and those that it is given: `put file` is `put-file`."""
+    if not words:
+        return None
+    if words[0] in COMMANDS or words[0] in ALIASES:
+        return ALIASES.get(words[0], words[0]), words[1:]
+    for name in ("-".join(words[:2]), "-".join(words[1::-1])):
+        if len(words) > 1 and (name in COMMANDS or name in ALIASES):
+            return ALIASES.get(name, name), words[2:]
+    return None

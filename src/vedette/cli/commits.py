@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-import click
-
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import commit_of, connected, place, raw_option, speak
 from vedette.model.errors import Invalid
 
@@ -21,9 +19,9 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-@click.command("start-commit")
-@click.argument("where", nargs=-1, metavar="REPO BRANCH | REPO@BRANCH")
-@click.option("-m", "--message", "--description", "description", default="", help="What for.")
+@words.command("start-commit")
+@words.argument("where", nargs=-1, metavar="REPO BRANCH | REPO@BRANCH")
+@words.option("-m", "--message", "--description", "description", default="", help="What for.")
 @connected
 async def start_commit(client: Client, where: tuple[str, ...], description: str) -> None:
     """Open a commit on a branch and print its id."""
@@ -31,17 +29,17 @@ async def start_commit(client: Client, where: tuple[str, ...], description: str)
     print((await client.start_commit(repo, branch, description)).id)
 
 
-@click.command("finish-commit")
-@click.argument("where", nargs=-1, metavar="REPO COMMIT | REPO@COMMIT")
+@words.command("finish-commit")
+@words.argument("where", nargs=-1, metavar="REPO COMMIT | REPO@COMMIT")
 @connected
 async def finish_commit(client: Client, where: tuple[str, ...]) -> None:
     """Finish an open commit, named by its branch or id."""
     await client.finish_commit(*commit_of(where))
 
 
-@click.command("list-commit")
-@click.argument("where", nargs=-1, metavar="REPO [BRANCH] | REPO@BRANCH | ID")
-@click.option("-n", "--number", type=click.IntRange(1), help="At most so many.")
+@words.command("list-commit")
+@words.argument("where", nargs=-1, metavar="REPO [BRANCH] | REPO@BRANCH | ID")
+@words.option("-n", "--number", type=words.integer(1), help="At most so many.")
 @raw_option
 @connected
 async def list_commit(
@@ -66,8 +64,8 @@ async def list_commit(
     _show(found, raw)
 
 
-@click.command("inspect-commit")
-@click.argument("where", nargs=-1, metavar="REPO COMMIT | REPO@COMMIT")
+@words.command("inspect-commit")
+@words.argument("where", nargs=-1, metavar="REPO COMMIT | REPO@COMMIT")
 @raw_option
 @connected
 async def inspect_commit(client: Client, where: tuple[str, ...], raw: bool) -> None:
@@ -75,9 +73,11 @@ async def inspect_commit(client: Client, where: tuple[str, ...], raw: bool) -> N
     shown.details(await client.inspect_commit(*commit_of(where)), as_raw=raw)
 
 
-@click.command("flush-commit")
-@click.argument("where", nargs=-1, metavar="REPO@COMMIT | REPO/COMMIT | ID", required=True)
-@click.option("--timeout", type=float, default=3600.0, help="Give up after so many seconds.")
+@words.command("flush-commit")
+@words.argument("where", nargs=-1, metavar="REPO@COMMIT | REPO/COMMIT | ID", required=True)
+@words.option(
+    "--timeout", type=words.number(), default=3600.0, help="Give up after so many seconds."
+)
 @raw_option
 @connected
 async def flush_commit(client: Client, where: tuple[str, ...], timeout: float, raw: bool) -> None:
@@ -91,10 +91,10 @@ async def flush_commit(client: Client, where: tuple[str, ...], timeout: float, r
     _show(found, raw)
 
 
-@click.command("subscribe-commit")
-@click.argument("where", nargs=-1, metavar="REPO BRANCH | REPO@BRANCH")
-@click.option("--from", "since", metavar="COMMIT", help="Only those after this one.")
-@click.option("--new", is_flag=True, help="Only those that come from now on.")
+@words.command("subscribe-commit")
+@words.argument("where", nargs=-1, metavar="REPO BRANCH | REPO@BRANCH")
+@words.option("--from", "since", metavar="COMMIT", help="Only those after this one.")
+@words.option("--new", is_flag=True, help="Only those that come from now on.")
 @raw_option
 def subscribe_commit(where: tuple[str, ...], since: str | None, new: bool, raw: bool) -> None:
     """Print the finished commits of a branch, oldest first, and each new one as it comes.

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import click
-
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import connected, place, raw_option
 from vedette.model.api import Difference
 from vedette.model.errors import Invalid
@@ -20,9 +18,9 @@ if TYPE_CHECKING:
 _PAGE = 1000
 
 
-@click.command("diff-file")
-@click.argument("words", nargs=-1, metavar="NEW [OLD], each REPO BRANCH PATH | REPO@BRANCH[:PATH]")
-@click.option("-s", "--shallow", is_flag=True, help="Only what is directly below PATH.")
+@words.command("diff-file")
+@words.argument("words", nargs=-1, metavar="NEW [OLD], each REPO BRANCH PATH | REPO@BRANCH[:PATH]")
+@words.option("-s", "--shallow", is_flag=True, help="Only what is directly below PATH.")
 @raw_option
 @connected
 async def diff_file(client: Client, words: tuple[str, ...], shallow: bool, raw: bool) -> None:

@@ -6,9 +6,9 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-import click
 import msgspec
 
+from vedette.cli import words
 from vedette.cli.pipelines import spec_option
 from vedette.cli.session import connected, raw_option
 from vedette.decide.order import topological
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from vedette.client import Client
 
 
-@click.command("extract-pipeline")
-@click.argument("pipeline")
-@click.option("--version", type=click.IntRange(1, 10**9 - 1), help="As it was in this version.")
+@words.command("extract-pipeline")
+@words.argument("pipeline")
+@words.option("--version", type=words.integer(1, 10**9 - 1), help="As it was in this version.")
 @raw_option
 @connected
 async def extract_pipeline(client: Client, pipeline: str, version: int | None, raw: bool) -> None:
@@ -36,7 +36,7 @@ async def extract_pipeline(client: Client, pipeline: str, version: int | None, r
     print(_shown(spec, raw))
 
 
-@click.command("extract")
+@words.command("extract")
 @raw_option
 @connected
 async def extract(client: Client, raw: bool) -> None:
@@ -57,7 +57,7 @@ async def extract(client: Client, raw: bool) -> None:
         print(_shown(pipeline.spec, raw))
 
 
-@click.command("recreate")
+@words.command("recreate")
 @spec_option
 @connected
 async def recreate(client: Client, documents: list[dict[str, Any]]) -> None:

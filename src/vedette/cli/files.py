@@ -8,26 +8,23 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import connected, place, raw_option
-from vedette.client.tar import Entries
 from vedette.model.errors import Invalid, NotFound
-from vedette.model.files import FileInfo, Write
 from vedette.model.paths import clean
 
 if TYPE_CHECKING:
     from vedette.client import Client
+    from vedette.model.files import FileInfo, Write
 
 _PAGE = 1000
 _WHERE = "REPO BRANCH [PATH] | REPO@BRANCH[:PATH]"
 
 
-@click.command("get-file")
-@click.argument("where", nargs=-1, metavar=_WHERE)
-@click.option("-o", "--output", metavar="FILE", help="Write here instead of standard output.")
-@click.option("-r", "--recursive", is_flag=True, help="All below PATH, into the folder -o.")
+@words.command("get-file")
+@words.argument("where", nargs=-1, metavar=_WHERE)
+@words.option("-o", "--output", metavar="FILE", help="Write here instead of standard output.")
+@words.option("-r", "--recursive", is_flag=True, help="All below PATH, into the folder -o.")
 @connected
 async def get_file(
     client: Client, where: tuple[str, ...], output: str | None, recursive: bool
@@ -52,8 +49,8 @@ async def get_file(
             await _write(chunks, target / Path(path).name if target.is_dir() else target)
 
 
-@click.command("list-file")
-@click.argument("where", nargs=-1, metavar=_WHERE)
+@words.command("list-file")
+@words.argument("where", nargs=-1, metavar=_WHERE)
 @raw_option
 @connected
 async def list_file(client: Client, where: tuple[str, ...], raw: bool) -> None:
@@ -69,8 +66,8 @@ async def list_file(client: Client, where: tuple[str, ...], raw: bool) -> None:
     _show(found, raw)
 
 
-@click.command("glob-file")
-@click.argument("where", nargs=-1, metavar="REPO BRANCH PATTERN | REPO@BRANCH:PATTERN")
+@words.command("glob-file")
+@words.argument("where", nargs=-1, metavar="REPO BRANCH PATTERN | REPO@BRANCH:PATTERN")
 @raw_option
 @connected
 async def glob_file(client: Client, where: tuple[str, ...], raw: bool) -> None:
@@ -88,8 +85,8 @@ async def glob_file(client: Client, where: tuple[str, ...], raw: bool) -> None:
     _show(found, raw)
 
 
-@click.command("inspect-file")
-@click.argument("where", nargs=-1, metavar="REPO BRANCH PATH | REPO@BRANCH:PATH")
+@words.command("inspect-file")
+@words.argument("where", nargs=-1, metavar="REPO BRANCH PATH | REPO@BRANCH:PATH")
 @raw_option
 @connected
 async def inspect_file(client: Client, where: tuple[str, ...], raw: bool) -> None:
@@ -98,11 +95,11 @@ async def inspect_file(client: Client, where: tuple[str, ...], raw: bool) -> Non
     shown.details(await client.inspect_file(repo, ref, path or "/"), as_raw=raw)
 
 
-@click.command("delete-file")
-@click.argument("where", nargs=-1, metavar="REPO BRANCH PATH | REPO@BRANCH:PATH")
-@click.option("-r", "--recursive", is_flag=True, help="Accepted: a directory goes whole anyway.")
-@click.option("--for-good", is_flag=True, help="Delete its bytes in all commits of the repo.")
-@click.option("--reason", default="", help="Why it is deleted for good; kept, and shown.")
+@words.command("delete-file")
+@words.argument("where", nargs=-1, metavar="REPO BRANCH PATH | REPO@BRANCH:PATH")
+@words.option("-r", "--recursive", is_flag=True, help="Accepted: a directory goes whole anyway.")
+@words.option("--for-good", is_flag=True, help="Delete its bytes in all commits of the repo.")
+@words.option("--reason", default="", help="Why it is deleted for good; kept, and shown.")
 @connected
 async def delete_file(
     client: Client, where: tuple[str, ...], recursive: bool, for_good: bool, reason: str
@@ -124,9 +121,9 @@ async def delete_file(
     await client.delete_file(repo, branch, path)
 
 
-@click.command("copy-file")
-@click.argument("words", nargs=-1, metavar="REPO BRANCH PATH REPO BRANCH PATH | FROM TO")
-@click.option("-o", "--overwrite", is_flag=True, help="Replace what is there (the default).")
+@words.command("copy-file")
+@words.argument("words", nargs=-1, metavar="REPO BRANCH PATH REPO BRANCH PATH | FROM TO")
+@words.option("-o", "--overwrite", is_flag=True, help="Replace what is there (the default).")
 @connected
 async def copy_file(client: Client, words: tuple[str, ...], overwrite: bool) -> None:
     """Copy a file or directory, also between repos. No bytes are moved (ENGINE P10).
@@ -140,6 +137,8 @@ async def copy_file(client: Client, words: tuple[str, ...], overwrite: bool) -> 
     to_repo, to_branch, to_path = place(words[half:])
     if path is None or to_path is None:
         raise Invalid("name both PATHs: from where, and to where")
+    from vedette.model.files import Write
+
     ref = (await client.inspect_commit(repo, ref)).id  # the branch may move meanwhile
     source = await client.inspect_file(repo, ref, path)
     if source.type == "file" and to_path.endswith("/"):
@@ -172,6 +171,8 @@ async def _files(client: Client, repo: str, ref: str, top: FileInfo) -> AsyncIte
 
 async def _unpack(chunks: AsyncIterator[bytes], path: str, folder: Path) -> None:
     """Write the files of a tar stream below a folder, named from `path` on."""
+    from vedette.client.tar import Entries
+
     folder.mkdir(parents=True, exist_ok=True)
     entries = Entries(chunks, 1 << 62)
     while (entry := await entries.next()) is not None:

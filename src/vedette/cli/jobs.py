@@ -6,9 +6,7 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import connected, raw_option, speak
 from vedette.model.errors import Invalid
 
@@ -19,11 +17,9 @@ if TYPE_CHECKING:
 _PAGE = 1000
 
 
-@click.command("list-job")
-@click.option("-p", "--pipeline", default="", help="Of one pipeline only.")
-@click.option(
-    "-n", "--number", type=click.IntRange(1, 10_000), default=100, help="So many at most."
-)
+@words.command("list-job")
+@words.option("-p", "--pipeline", default="", help="Of one pipeline only.")
+@words.option("-n", "--number", type=words.integer(1, 10_000), default=100, help="So many at most.")
 @raw_option
 @connected
 async def list_job(client: Client, pipeline: str, number: int, raw: bool) -> None:
@@ -52,8 +48,8 @@ def _job(job: JobInfo) -> tuple[object, ...]:
     )
 
 
-@click.command("inspect-job")
-@click.argument("job")
+@words.command("inspect-job")
+@words.argument("job")
 @raw_option
 @connected
 async def inspect_job(client: Client, job: str, raw: bool) -> None:
@@ -61,21 +57,21 @@ async def inspect_job(client: Client, job: str, raw: bool) -> None:
     shown.details(await client.inspect_job(job), as_raw=raw)
 
 
-@click.command("stop-job")
-@click.argument("job")
+@words.command("stop-job")
+@words.argument("job")
 @connected
 async def stop_job(client: Client, job: str) -> None:
     """End a job; nothing of it is committed."""
     await client.stop_job(job)
 
 
-@click.command("list-datum")
-@click.argument("job", required=False)
-@click.option("-p", "--pipeline", default="", help="With --failed: of one pipeline only.")
-@click.option("--failed", is_flag=True, help="Datums that failed, of any job.")
-@click.option("-f", "--file", "spec", default="", metavar="SPEC",
+@words.command("list-datum")
+@words.argument("job", required=False)
+@words.option("-p", "--pipeline", default="", help="With --failed: of one pipeline only.")
+@words.option("--failed", is_flag=True, help="Datums that failed, of any job.")
+@words.option("-f", "--file", "spec", default="", metavar="SPEC",
               help="Those of a pipeline that need not exist.")  # fmt: skip
-@click.option("-n", "--number", type=click.IntRange(1, 1_000_000), default=1000,
+@words.option("-n", "--number", type=words.integer(1, 1_000_000), default=1000,
               help="With -f: so many at most.")  # fmt: skip
 @raw_option
 def list_datum(
@@ -138,8 +134,8 @@ async def _preview(client: Client, document: dict[str, Any], number: int, raw: b
         print(f"{page.total - len(found):,} more of {page.total:,}: use -n", file=sys.stderr)
 
 
-@click.command("inspect-datum")
-@click.argument("words", nargs=-1, required=True, metavar="[JOB] DATUM")
+@words.command("inspect-datum")
+@words.argument("words", nargs=-1, required=True, metavar="[JOB] DATUM")
 @raw_option
 @connected
 async def inspect_datum(client: Client, words: tuple[str, ...], raw: bool) -> None:
@@ -149,19 +145,19 @@ async def inspect_datum(client: Client, words: tuple[str, ...], raw: bool) -> No
     shown.details(await client.inspect_datum(words[-1]), as_raw=raw)
 
 
-@click.command("restart-datum")
-@click.argument("datum", type=click.IntRange(1))
+@words.command("restart-datum")
+@words.argument("datum", type=words.integer(1))
 @connected
 async def restart_datum(client: Client, datum: int) -> None:
     """Run a datum again, named by its number."""
     await client.restart_datum(datum)
 
 
-@click.command("get-logs")
-@click.option("-p", "--pipeline", default="", help="Of a pipeline.")
-@click.option("-j", "--job", default="", help="Of a job.")
-@click.option("--datum", default="", help="Of a datum, by number or id.")
-@click.option("-f", "--follow", is_flag=True, help="Go on as lines come.")
+@words.command("get-logs")
+@words.option("-p", "--pipeline", default="", help="Of a pipeline.")
+@words.option("-j", "--job", default="", help="Of a job.")
+@words.option("--datum", default="", help="Of a datum, by number or id.")
+@words.option("-f", "--follow", is_flag=True, help="Go on as lines come.")
 @raw_option
 @connected
 async def get_logs(

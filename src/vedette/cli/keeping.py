@@ -6,9 +6,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-import click
-
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import commit_of, connected, raw_option
 from vedette.cli.sizes import max_bytes_option, read_bytes
 from vedette.model.errors import Corrupt, Invalid
@@ -20,8 +18,8 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-@click.command("garbage-collect")
-@click.option("--full", is_flag=True, help="Look at every object, not only at what was dropped.")
+@words.command("garbage-collect")
+@words.option("--full", is_flag=True, help="Look at every object, not only at what was dropped.")
 @raw_option
 @connected
 async def garbage_collect(client: Client, full: bool, raw: bool) -> None:
@@ -37,8 +35,8 @@ async def garbage_collect(client: Client, full: bool, raw: bool) -> None:
         print("a large job or a backup is under way: the rest waits for its end", file=sys.stderr)
 
 
-@click.command("fsck")
-@click.option("--deep", is_flag=True, help="Also read and hash all bytes.")
+@words.command("fsck")
+@words.option("--deep", is_flag=True, help="Also read and hash all bytes.")
 @raw_option
 @connected
 async def fsck(client: Client, deep: bool, raw: bool) -> int:
@@ -60,9 +58,9 @@ async def fsck(client: Client, deep: bool, raw: bool) -> int:
     return Corrupt.exit_code if faults else 0
 
 
-@click.command("update-repo")
-@click.argument("repo")
-@click.option("--retain", "rule", metavar="RULE",
+@words.command("update-repo")
+@words.argument("repo")
+@words.option("--retain", "rule", metavar="RULE",
               help="What is kept: 30d, 12h, last:10, 30d,last:10, or all.")  # fmt: skip
 @max_bytes_option
 @connected
@@ -82,8 +80,8 @@ async def update_repo(client: Client, repo: str, rule: str | None, max_bytes: st
         await client.put_retain(repo, age=age, last=last)
 
 
-@click.command("squash-commit")
-@click.argument("where", nargs=-1, metavar="ID | REPO@COMMIT", required=True)
+@words.command("squash-commit")
+@words.argument("where", nargs=-1, metavar="ID | REPO@COMMIT", required=True)
 @connected
 async def squash_commit(client: Client, where: tuple[str, ...]) -> None:
     """Take a commit out of the history, or with an ID all that share it.
@@ -97,16 +95,16 @@ async def squash_commit(client: Client, where: tuple[str, ...]) -> None:
     await client.squash_commit(*commit_of(where))
 
 
-@click.command("delete-commit")
-@click.argument("where", nargs=-1, metavar="REPO@COMMIT", required=True)
+@words.command("delete-commit")
+@words.argument("where", nargs=-1, metavar="REPO@COMMIT", required=True)
 @connected
 async def delete_commit(client: Client, where: tuple[str, ...]) -> None:
     """Take a commit away that no other follows, once no branch stands on it."""
     await client.delete_commit(*commit_of(where))
 
 
-@click.command("du")
-@click.argument("repos", nargs=-1, metavar="[REPO ... | REPO@COMMIT ...]")
+@words.command("du")
+@words.argument("repos", nargs=-1, metavar="[REPO ... | REPO@COMMIT ...]")
 @raw_option
 @connected
 async def du(client: Client, repos: tuple[str, ...], raw: bool) -> None:

@@ -6,9 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-import click
-
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import connected, raw_option
 from vedette.model.errors import Invalid
 
@@ -16,24 +14,24 @@ if TYPE_CHECKING:
     from vedette.client import Client
 
 
-@click.command("stop-pipeline")
-@click.argument("pipeline")
+@words.command("stop-pipeline")
+@words.argument("pipeline")
 @connected
 async def stop_pipeline(client: Client, pipeline: str) -> None:
     """Start nothing more of a pipeline; what runs goes on to its end."""
     await client.stop_pipeline(pipeline)
 
 
-@click.command("start-pipeline")
-@click.argument("pipeline")
+@words.command("start-pipeline")
+@words.argument("pipeline")
 @connected
 async def start_pipeline(client: Client, pipeline: str) -> None:
     """Let a stopped pipeline go on, with one job for the newest inputs."""
     await client.start_pipeline(pipeline)
 
 
-@click.command("run-pipeline")
-@click.argument("pipeline")
+@words.command("run-pipeline")
+@words.argument("pipeline")
 @raw_option
 @connected
 async def run_pipeline(client: Client, pipeline: str, raw: bool) -> None:
@@ -45,9 +43,11 @@ async def run_pipeline(client: Client, pipeline: str, raw: bool) -> None:
         print(job.id)
 
 
-@click.command("wait-job")
-@click.argument("job")
-@click.option("--timeout", type=float, default=3600.0, help="Give up after so many seconds.")
+@words.command("wait-job")
+@words.argument("job")
+@words.option(
+    "--timeout", type=words.number(), default=3600.0, help="Give up after so many seconds."
+)
 @raw_option
 @connected
 async def wait_job(client: Client, job: str, timeout: float, raw: bool) -> None:
@@ -55,20 +55,20 @@ async def wait_job(client: Client, job: str, timeout: float, raw: bool) -> None:
     shown.details(await client.wait_job(job, timeout), as_raw=raw)
 
 
-@click.command("delete-job")
-@click.argument("job")
+@words.command("delete-job")
+@words.argument("job")
 @connected
 async def delete_job(client: Client, job: str) -> None:
     """Forget a job that has ended, with its logs; its commit stays."""
     await client.delete_job(job)
 
 
-@click.command("rerun-pipeline")
-@click.argument("pipeline")
-@click.option("--failed", is_flag=True, help="What stands failed; so it is without options.")
-@click.option("--all", "everything", is_flag=True, help="Every datum.")
-@click.option("--branch", default="", help="With --all: into this branch, beside the live one.")
-@click.option("--dry-run", is_flag=True, help="Only say what would run.")
+@words.command("rerun-pipeline")
+@words.argument("pipeline")
+@words.option("--failed", is_flag=True, help="What stands failed; so it is without options.")
+@words.option("--all", "everything", is_flag=True, help="Every datum.")
+@words.option("--branch", default="", help="With --all: into this branch, beside the live one.")
+@words.option("--dry-run", is_flag=True, help="Only say what would run.")
 @raw_option
 @connected
 async def rerun_pipeline(
@@ -92,8 +92,8 @@ async def rerun_pipeline(
         shown.raw([plan])
 
 
-@click.command("run-cron")
-@click.argument("pipeline")
+@words.command("run-cron")
+@words.argument("pipeline")
 @connected
 async def run_cron(client: Client, pipeline: str) -> None:
     """Tick each cron input of a pipeline now, and print the commits."""
@@ -101,8 +101,8 @@ async def run_cron(client: Client, pipeline: str) -> None:
         print(f"{tick.repo}@{tick.commit}:{tick.path}")
 
 
-@click.command("delete-all")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@words.command("delete-all", by_click=True)
+@words.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @connected
 async def delete_all(client: Client, yes: bool) -> None:
     """Delete every pipeline and every repo. Tokens and secrets stay."""
@@ -111,6 +111,8 @@ async def delete_all(client: Client, yes: bool) -> None:
     if not yes:
         if not sys.stdin.isatty():
             raise Invalid("delete-all asks first, but nobody can answer: use --yes")
+        import click
+
         click.confirm(
             f"Delete {len(pipelines)} pipelines and {len(repos)} repos ({names})?", abort=True
         )

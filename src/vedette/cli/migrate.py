@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from vedette import config
+from vedette.cli import words
 
 
-@click.command("migrate-store")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
+@words.command("migrate-store")
+@words.option("--data", type=words.PATH, metavar="DIR",
               help="The data folder (~/.local/share/vedette).")  # fmt: skip
-@click.option("--database", metavar="URL", default="",
+@words.option("--database", metavar="URL", default="",
               help="Where its rows are, if they are in a database already.")  # fmt: skip
-@click.option("--to-database", metavar="URL", default="",
+@words.option("--to-database", metavar="URL", default="",
               help="Move the rows there: postgresql://USER@HOST/NAME, an empty one.")  # fmt: skip
-@click.option("--to-objects", metavar="s3://BUCKET/PREFIX", default="",
+@words.option("--to-objects", metavar="s3://BUCKET/PREFIX", default="",
               help="Move the objects there.")  # fmt: skip
 def migrate_store(data: Path | None, database: str, to_database: str, to_objects: str) -> None:
     """Move an installation to other stores, while no server runs.

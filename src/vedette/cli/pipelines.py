@@ -7,9 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import connected, raw_option
 from vedette.model.errors import Invalid, InvalidSpec
 
@@ -23,7 +21,7 @@ Decorated = Callable[..., Any]
 def spec_option(command: Decorated) -> Decorated:
     """-f FILE, as often as wanted; the command is given all `documents` that are in them."""
 
-    @click.option(
+    @words.option(
         "-f", "--file", "files", multiple=True, required=True, metavar="SPEC",
         help="A file or URL of specs (JSON or YAML), or - for standard input; may be repeated.",
     )  # fmt: skip
@@ -36,11 +34,11 @@ def spec_option(command: Decorated) -> Decorated:
     return read
 
 
-@click.command("create-pipeline")
+@words.command("create-pipeline")
 @spec_option
-@click.option("--from", "since", default="", metavar="COMMIT",
+@words.option("--from", "since", default="", metavar="COMMIT",
               help="Replay an input's history from this commit on.")  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Only say what would run.")
+@words.option("--dry-run", is_flag=True, help="Only say what would run.")
 @raw_option
 @connected
 async def create_pipeline(
@@ -51,10 +49,10 @@ async def create_pipeline(
         await _act(client, document, dry_run, raw, since=since)
 
 
-@click.command("update-pipeline")
+@words.command("update-pipeline")
 @spec_option
-@click.option("--reprocess", is_flag=True, help="Run every datum again.")
-@click.option("--dry-run", is_flag=True, help="Only say what would run.")
+@words.option("--reprocess", is_flag=True, help="Run every datum again.")
+@words.option("--dry-run", is_flag=True, help="Only say what would run.")
 @raw_option
 @connected
 async def update_pipeline(
@@ -65,7 +63,7 @@ async def update_pipeline(
         await _act(client, document, dry_run, raw, update=True, reprocess=reprocess)
 
 
-@click.command("validate-pipeline")
+@words.command("validate-pipeline")
 @spec_option
 def validate_pipeline(documents: list[dict[str, Any]]) -> None:
     """Check specs by themselves, without a server; every fault is told."""
@@ -85,9 +83,9 @@ def validate_pipeline(documents: list[dict[str, Any]]) -> None:
         raise InvalidSpec("\n".join(faults))
 
 
-@click.command("list-pipeline")
-@click.argument("pipeline", required=False)
-@click.option("--history", is_flag=True, help="All versions that there were, newest first.")
+@words.command("list-pipeline")
+@words.argument("pipeline", required=False)
+@words.option("--history", is_flag=True, help="All versions that there were, newest first.")
 @raw_option
 @connected
 async def list_pipeline(client: Client, pipeline: str | None, history: bool, raw: bool) -> None:
@@ -115,9 +113,9 @@ async def list_pipeline(client: Client, pipeline: str | None, history: bool, raw
     shown.table(("NAME", "INPUT", "OUTPUT", "CREATED", "STATE"), rows)
 
 
-@click.command("inspect-pipeline")
-@click.argument("pipeline")
-@click.option("--version", type=click.IntRange(1, 10**9 - 1), help="As it was in this version.")
+@words.command("inspect-pipeline")
+@words.argument("pipeline")
+@words.option("--version", type=words.integer(1, 10**9 - 1), help="As it was in this version.")
 @raw_option
 @connected
 async def inspect_pipeline(client: Client, pipeline: str, version: int | None, raw: bool) -> None:
@@ -128,11 +126,11 @@ async def inspect_pipeline(client: Client, pipeline: str, version: int | None, r
         shown.details(await client.inspect_pipeline(pipeline), as_raw=raw)
 
 
-@click.command("delete-pipeline")
-@click.argument("pipeline", required=False)
-@click.option("-f", "--force", is_flag=True, help="Also when another pipeline reads it.")
-@click.option("--keep-repo", is_flag=True, help="Keep what it has written.")
-@click.option("--all", "everything", is_flag=True, help="All pipelines.")
+@words.command("delete-pipeline")
+@words.argument("pipeline", required=False)
+@words.option("-f", "--force", is_flag=True, help="Also when another pipeline reads it.")
+@words.option("--keep-repo", is_flag=True, help="Keep what it has written.")
+@words.option("--all", "everything", is_flag=True, help="All pipelines.")
 @connected
 async def delete_pipeline(
     client: Client, pipeline: str | None, force: bool, keep_repo: bool, everything: bool

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import connected, place, raw_option
 from vedette.cli.sizes import max_bytes_option, read_bytes
 from vedette.model.errors import Invalid
@@ -15,9 +13,9 @@ if TYPE_CHECKING:
     from vedette.client import Client
 
 
-@click.command("create-repo")
-@click.argument("repo")
-@click.option("-d", "--description", default="", help="What it is for.")
+@words.command("create-repo")
+@words.argument("repo")
+@words.option("-d", "--description", default="", help="What it is for.")
 @max_bytes_option
 @connected
 async def create_repo(client: Client, repo: str, description: str, max_bytes: str | None) -> None:
@@ -26,7 +24,7 @@ async def create_repo(client: Client, repo: str, description: str, max_bytes: st
     await client.create_repo(repo, description, max_bytes=most)
 
 
-@click.command("list-repo")
+@words.command("list-repo")
 @raw_option
 @connected
 async def list_repo(client: Client, raw: bool) -> None:
@@ -39,8 +37,8 @@ async def list_repo(client: Client, raw: bool) -> None:
     shown.table(("NAME", "CREATED", "SIZE"), rows)
 
 
-@click.command("inspect-repo")
-@click.argument("repo")
+@words.command("inspect-repo")
+@words.argument("repo")
 @raw_option
 @connected
 async def inspect_repo(client: Client, repo: str, raw: bool) -> None:
@@ -48,10 +46,10 @@ async def inspect_repo(client: Client, repo: str, raw: bool) -> None:
     shown.details(await client.inspect_repo(repo), as_raw=raw)
 
 
-@click.command("delete-repo")
-@click.argument("repo", required=False)
-@click.option("-f", "--force", is_flag=True, help="Also when a pipeline reads it.")
-@click.option("--all", "everything", is_flag=True, help="All repos that no pipeline owns.")
+@words.command("delete-repo")
+@words.argument("repo", required=False)
+@words.option("-f", "--force", is_flag=True, help="Also when a pipeline reads it.")
+@words.option("--all", "everything", is_flag=True, help="All repos that no pipeline owns.")
 @connected
 async def delete_repo(client: Client, repo: str | None, force: bool, everything: bool) -> None:
     """Delete a repo with its history."""
@@ -62,9 +60,9 @@ async def delete_repo(client: Client, repo: str | None, force: bool, everything:
         await client.delete_repo(name, force=force)
 
 
-@click.command("create-branch")
-@click.argument("where", nargs=-1, metavar="REPO BRANCH | REPO@BRANCH")
-@click.option("--head", metavar="COMMIT", help="A branch, commit id or ancestor to point to.")
+@words.command("create-branch")
+@words.argument("where", nargs=-1, metavar="REPO BRANCH | REPO@BRANCH")
+@words.option("--head", metavar="COMMIT", help="A branch, commit id or ancestor to point to.")
 @connected
 async def create_branch(client: Client, where: tuple[str, ...], head: str | None) -> None:
     """Create a branch, or move it to another commit."""
@@ -72,8 +70,8 @@ async def create_branch(client: Client, where: tuple[str, ...], head: str | None
     await client.put_branch(repo, branch, head)
 
 
-@click.command("list-branch")
-@click.argument("repo")
+@words.command("list-branch")
+@words.argument("repo")
 @raw_option
 @connected
 async def list_branch(client: Client, repo: str, raw: bool) -> None:
@@ -85,9 +83,9 @@ async def list_branch(client: Client, repo: str, raw: bool) -> None:
     shown.table(("BRANCH", "HEAD"), ((b.name, b.head or "-") for b in branches))
 
 
-@click.command("delete-branch")
-@click.argument("where", nargs=-1, metavar="REPO BRANCH | REPO@BRANCH")
-@click.option("-f", "--force", is_flag=True, help="Also when a pipeline reads it.")
+@words.command("delete-branch")
+@words.argument("where", nargs=-1, metavar="REPO BRANCH | REPO@BRANCH")
+@words.option("-f", "--force", is_flag=True, help="Also when a pipeline reads it.")
 @connected
 async def delete_branch(client: Client, where: tuple[str, ...], force: bool) -> None:
     """Delete a branch; its commits stay."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import click
-
 from vedette import config
+from vedette.cli import words
 from vedette.model.errors import Invalid
 
 
-@click.command("migrate")
-@click.option("--database", metavar="URL", help="postgresql://USER@HOST:PORT/NAME.")
-@click.option("--finish", is_flag=True,
+@words.command("migrate")
+@words.option("--database", metavar="URL", help="postgresql://USER@HOST:PORT/NAME.")
+@words.option("--finish", is_flag=True,
               help="Take away what only older servers need. Not while one is there.")  # fmt: skip
 def migrate(database: str | None, finish: bool) -> None:
     """Bring a database to this program's schema; servers may use it meanwhile.

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import click
-
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import connected, raw_option
 from vedette.model.errors import Invalid
 
@@ -15,9 +13,9 @@ if TYPE_CHECKING:
     from vedette.client import Client
 
 
-@click.command("create-token")
-@click.argument("label", default="")
-@click.option("--scope", default="admin", show_default=True,
+@words.command("create-token")
+@words.argument("label", default="")
+@words.option("--scope", default="admin", show_default=True,
               help="admin, service, worker or device:NAME.")  # fmt: skip
 @raw_option
 @connected
@@ -30,7 +28,7 @@ async def create_token(client: Client, label: str, scope: str, raw: bool) -> Non
         print(made.token)
 
 
-@click.command("list-token")
+@words.command("list-token")
 @raw_option
 @connected
 async def list_token(client: Client, raw: bool) -> None:
@@ -45,17 +43,17 @@ async def list_token(client: Client, raw: bool) -> None:
     shown.table(("ID", "LABEL", "SCOPE", "CREATED", "REVOKED"), rows)
 
 
-@click.command("revoke-token")
-@click.argument("token", metavar="ID")
+@words.command("revoke-token")
+@words.argument("token", metavar="ID")
 @connected
 async def revoke_token(client: Client, token: str) -> None:
     """Revoke a token, at once and for good."""
     await client.revoke_token(token)
 
 
-@click.command("create-secret")
-@click.argument("name")
-@click.argument("pairs", nargs=-1, metavar="KEY=VALUE ... (KEY=- reads standard input)")
+@words.command("create-secret")
+@words.argument("name")
+@words.argument("pairs", nargs=-1, metavar="KEY=VALUE ... (KEY=- reads standard input)")
 @connected
 async def create_secret(client: Client, name: str, pairs: tuple[str, ...]) -> None:
     """Set the values of a secret; they replace all that it had."""
@@ -68,7 +66,7 @@ async def create_secret(client: Client, name: str, pairs: tuple[str, ...]) -> No
     await client.put_secret(name, values)
 
 
-@click.command("list-secret")
+@words.command("list-secret")
 @raw_option
 @connected
 async def list_secret(client: Client, raw: bool) -> None:
@@ -81,8 +79,8 @@ async def list_secret(client: Client, raw: bool) -> None:
     shown.table(("NAME", "KEYS", "CREATED"), rows)
 
 
-@click.command("delete-secret")
-@click.argument("name")
+@words.command("delete-secret")
+@words.argument("name")
 @connected
 async def delete_secret(client: Client, name: str) -> None:
     """Delete a secret."""

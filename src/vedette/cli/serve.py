@@ -6,29 +6,27 @@ import asyncio
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
-import click
-
 from vedette import config, telemetry
+from vedette.cli import words
 
 _AT_ONCE = 130
 
 
-@click.command("serve")
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
+@words.command("serve")
+@words.option("--data", type=words.PATH, metavar="DIR",
               help="Where everything is kept (~/.local/share/vedette).")  # fmt: skip
-@click.option("--listen", metavar="HOST:PORT", help="Where to answer (127.0.0.1:7650).")
-@click.option("--runtimes", type=click.Path(path_type=Path), metavar="FILE",
+@words.option("--listen", metavar="HOST:PORT", help="Where to answer (127.0.0.1:7650).")
+@words.option("--runtimes", type=words.PATH, metavar="FILE",
               help="What image names mean on this host (TOML).")  # fmt: skip
-@click.option("--workers", type=int, metavar="N",
+@words.option("--workers", type=words.integer(), metavar="N",
               help="Datums at once (as many as cores; 0: none here).")  # fmt: skip
-@click.option("--objects", metavar="s3://BUCKET/PREFIX | /FOLDER",
+@words.option("--objects", metavar="s3://BUCKET/PREFIX | /FOLDER",
               help="Keep objects there (in the data folder).")  # fmt: skip
-@click.option("--database", metavar="URL",
+@words.option("--database", metavar="URL",
               help="Keep rows in PostgreSQL: postgresql://USER@HOST:PORT/NAME.")  # fmt: skip
-@click.option("--advertise", metavar="URL",
+@words.option("--advertise", metavar="URL",
               help="Where other servers on the database reach this one.")  # fmt: skip
 def serve(**given: Any) -> None:
     """Run a server in the foreground, until Ctrl-C or SIGTERM."""

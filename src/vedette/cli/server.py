@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import click
-
 from vedette import __version__
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import commit_of, connected, raw_option
 from vedette.model.errors import Invalid
 
@@ -16,11 +14,10 @@ if TYPE_CHECKING:
     from vedette.client import Client
 
 
-@click.command("version")
-@click.option("--client-only", is_flag=True, help="Do not ask the server.")
+@words.command("version")
+@words.option("--client-only", is_flag=True, help="Do not ask the server.")
 @raw_option
-@click.pass_context
-def version(ctx: click.Context, client_only: bool, raw: bool) -> None:
+def version(client_only: bool, raw: bool) -> None:
     """Show the versions of this program and of the server; fails when none answers."""
     rows = [("vedette", __version__)]
     try:
@@ -38,7 +35,7 @@ async def _asked(client: Client) -> str:
     return (await client.version()).version
 
 
-@click.command("status")
+@words.command("status")
 @raw_option
 @connected
 async def status(client: Client, raw: bool) -> None:
@@ -59,14 +56,14 @@ async def status(client: Client, raw: bool) -> None:
     shown.table(("APPLICATION", "SERVICE", "STATE", "PENDING", "ERROR"), rows)
 
 
-@click.command("wait")
-@click.argument("commit", nargs=-1, metavar="[REPO@COMMIT | ID]")
-@click.option(
+@words.command("wait")
+@words.argument("commit", nargs=-1, metavar="[REPO@COMMIT | ID]")
+@words.option(
     "--idle",
     is_flag=True,
     help="Until no job, trigger or delivery is left; jobs of stopped pipelines do not count.",
 )
-@click.option("--timeout", type=click.FloatRange(0), default=3600.0, help="Seconds to wait.")
+@words.option("--timeout", type=words.number(0), default=3600.0, help="Seconds to wait.")
 @connected
 async def wait(client: Client, commit: tuple[str, ...], idle: bool, timeout: float) -> None:
     """Wait until nothing is left to do, or until all that a commit causes is done."""

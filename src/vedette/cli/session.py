@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-import click
-
+from vedette.cli import words
 from vedette.model.errors import Invalid
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-raw_option = click.option("--raw", is_flag=True, help="One JSON object a line.")
+NAMED: ContextVar[tuple[str | None, str | None]] = ContextVar("named", default=(None, None))
+"""Address and token of the server, where the command line has named them."""
+
+raw_option = words.option("--raw", is_flag=True, help="One JSON object a line.")
 
 
 def connected(
@@ -41,7 +45,8 @@ def speak(command: Callable[[Client], Coroutine[Any, Any, T]], *, together: bool
     takes longer than most commands do. `together`: it waits for other things besides, so it needs
     the loop.
     """
-    address, token = click.get_current_context().obj or (None, None)
+    address, token = NAMED.get()
+    _load_msgspec()
     from vedette.client.plain import PlainTransport, is_plain
 
     if not together and is_plain(address):
@@ -51,6 +56,20 @@ def speak(command: Callable[[Client], Coroutine[Any, Any, T]], *, together: bool
     from vedette.client import HttpTransport
 
     return asyncio.run(_with(HttpTransport(address, token), command))
+
+
+def _load_msgspec() -> None:
+    """Have msgspec use the names of `typing`, as it can.
+
+    It would first look for them in typing_extensions, which takes longer to load than all of it.
+    """
+    if "typing_extensions" in sys.modules:
+        return
+    sys.modules["typing_extensions"] = None  # type: ignore[assignment] # so it is not to be found
+    try:
+        import msgspec as _  # noqa: F401
+    finally:
+        del sys.modules["typing_extensions"]
 
 
 async def _with(transport: Transport, command: Callable[[Client], Coroutine[Any, Any, T]]) -> T:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
-from unicodedata import category
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+if TYPE_CHECKING:
+    import msgspec
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEERING = frozenset(("Cc", "Zl", "Zp"))
@@ -42,6 +42,8 @@ def _printable(text: str) -> str:
     """On one line, and without what would steer the terminal: names may hold any character."""
     if text.isprintable():
         return text
+    from unicodedata import category
+
     return "".join(
         c.encode("unicode_escape").decode() if category(c) in _STEERING else c for c in text
     )
@@ -49,6 +51,8 @@ def _printable(text: str) -> str:
 
 def raw(values: Iterable[Any]) -> None:
     """Print one JSON object a line."""
+    import msgspec
+
     for value in values:
         print(msgspec.json.encode(value).decode())
 
@@ -58,6 +62,8 @@ def details(value: msgspec.Struct, *, as_raw: bool) -> None:
     if as_raw:
         raw([value])
         return
+    import msgspec
+
     for name, field in msgspec.structs.asdict(value).items():
         if field in ("", (), None, {}):
             continue
@@ -76,6 +82,8 @@ def details(value: msgspec.Struct, *, as_raw: bool) -> None:
 
 
 def _line(item: Any) -> str:
+    import msgspec
+
     return msgspec.json.encode(item).decode() if isinstance(item, msgspec.Struct) else str(item)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import click
-
+from vedette.cli import words
 from vedette.model.errors import Invalid
 from vedette.model.spec_words import size
 
-max_bytes_option = click.option(
+max_bytes_option = words.option(
     "--max-bytes", metavar="SIZE",
     help="What all versions of its files may have: 10G, 512Mi, or none. More is refused.",
 )  # fmt: skip

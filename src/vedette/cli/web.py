@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -31,7 +30,7 @@ def local(origin: str) -> str:
     Raises Invalid for an address of another sort, unless a file is called so.
     """
     scheme, found, _ = origin.partition("://")
-    if not found or is_address(origin) or not _SCHEME.fullmatch(scheme) or Path(origin).exists():
+    if not found or is_address(origin) or not _SCHEME.fullmatch(scheme) or os.path.exists(origin):
         return origin
     parts = urlsplit(origin)
     if scheme.lower() != "file":
@@ -68,6 +67,8 @@ class Fetched(NamedTuple):
 
 
 async def _keep(address: str) -> Fetched:
+    import tempfile
+
     file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - its reader closes it
     size = 0
     try:

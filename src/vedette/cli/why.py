@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import click
-
-from vedette.cli import shown
+from vedette.cli import shown, words
 from vedette.cli.session import connected, place, raw_option
 from vedette.model.api import DatumWhy, FileWhy, JobWhy
 
@@ -18,9 +16,9 @@ _JOB = re.compile(r"[0-9a-f]{32}")
 _DATUM = re.compile(r"[0-9]{1,18}|[0-9a-f]{64}")
 
 
-@click.command("why")
-@click.argument("what", nargs=-1, required=True, metavar="REPO@BRANCH:/PATH | JOB | DATUM")
-@click.option("--job", default="", help="Of a datum: also what this job did with it.")
+@words.command("why")
+@words.argument("what", nargs=-1, required=True, metavar="REPO@BRANCH:/PATH | JOB | DATUM")
+@words.option("--job", default="", help="Of a datum: also what this job did with it.")
 @raw_option
 @connected
 async def why(client: Client, what: tuple[str, ...], job: str, raw: bool) -> None:

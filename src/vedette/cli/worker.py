@@ -8,11 +8,9 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from vedette import telemetry
-from vedette.cli import shown
-from vedette.cli.session import connected, raw_option
+from vedette.cli import shown, words
+from vedette.cli.session import NAMED, connected, raw_option
 from vedette.model.errors import Invalid
 
 if TYPE_CHECKING:
@@ -22,25 +20,24 @@ if TYPE_CHECKING:
 _AT_ONCE = 130
 
 
-@click.command("worker")
-@click.option("--server", "servers", multiple=True, metavar="URL",
+@words.command("worker")
+@words.option("--server", "servers", multiple=True, metavar="URL",
               help="Where the server is (VEDETTE_ADDRESS); several are tried in turn.")  # fmt: skip
-@click.option("--token", metavar="TOKEN", help="A token of scope worker (VEDETTE_TOKEN).")
-@click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE",
+@words.option("--token", metavar="TOKEN", help="A token of scope worker (VEDETTE_TOKEN).")
+@words.option("--token-file", type=words.PATH, metavar="FILE",
               help="A file that holds the token.")  # fmt: skip
-@click.option("--pipelines", default="*", show_default=True, metavar="GLOB",
+@words.option("--pipelines", default="*", show_default=True, metavar="GLOB",
               help="Serve only pipelines whose name matches.")  # fmt: skip
-@click.option("--slots", type=click.IntRange(1, 1024), metavar="N",
+@words.option("--slots", type=words.integer(1, 1024), metavar="N",
               help="Datums at once (as many as cores).")  # fmt: skip
-@click.option("--runtimes", type=click.Path(path_type=Path), metavar="FILE",
+@words.option("--runtimes", type=words.PATH, metavar="FILE",
               help="What image names mean on this host (TOML).")  # fmt: skip
-@click.option("--data", type=click.Path(path_type=Path), metavar="DIR",
+@words.option("--data", type=words.PATH, metavar="DIR",
               help="Where datums are laid out (a folder that goes with the process).")  # fmt: skip
-@click.option("--ca-file", default="", metavar="FILE",
+@words.option("--ca-file", default="", metavar="FILE",
               help="Certificates to trust instead of the usual ones.")  # fmt: skip
-@click.pass_context
 def worker(
-    ctx: click.Context, servers: tuple[str, ...], token: str | None, token_file: Path | None,
+    servers: tuple[str, ...], token: str | None, token_file: Path | None,
     pipelines: str, slots: int | None, runtimes: Path | None, data: Path | None, ca_file: str,
 ) -> None:  # fmt: skip
     """Run datums for a server that is elsewhere, until Ctrl-C or SIGTERM."""
@@ -48,7 +45,7 @@ def worker(
     from vedette.wiring_worker import Work
 
     telemetry.set_up_log()
-    address, given = ctx.obj or (None, None)
+    address, given = NAMED.get()
     found = tuple(servers) or (address or default_address(),)
     settings = Work(
         servers=found, token=_token(token or given, token_file), pipelines=pipelines, slots=slots,
@@ -85,7 +82,7 @@ def _token(given: str | None, file: Path | None) -> str:
         raise Invalid(f"--token-file {file}: {error}") from None
 
 
-@click.command("list-worker")
+@words.command("list-worker")
 @raw_option
 @connected
 async def list_worker(client: Client, raw: bool) -> None:
