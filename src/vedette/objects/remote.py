@@ -24,7 +24,7 @@ from vedette.model.ids import ObjectId, object_hasher, object_id
 from vedette.objects.bucket import SINGLE_LIMIT, Bucket, Missing, Taken
 from vedette.objects.cache import Cache
 from vedette.objects.staging import Staged, Staging, read_file
-from vedette.objects.store import Held, Link, Place, bounds, lost, verify
+from vedette.objects.store import PIECE, Held, Link, Place, bounds, lost, verify
 
 PACKED_LIMIT = 1024 * 1024
 PACK_SIZE = 16 * 1024 * 1024
@@ -187,6 +187,20 @@ class RemoteObjects:
         found = self.bucket.look(key)
         return found is not None and found.size >= start + size and whole in (None, found.size)
 
+    def whole(self, object_id: ObjectId, size: int, place: Place) -> Iterator[bytes]:
+        """All bytes of an object from the bucket; see ObjectStore."""
+        key, start, _ = _place(object_id, size, place)
+        for first in range(0, size, PIECE):
+            count = min(PIECE, size - first)
+            data = self._staged(key, start + first, count)
+            try:
+                data = data or self.bucket.read(key, start + first, start + first + count)
+            except Missing:
+                data = b""
+            if len(data) != count:
+                raise lost(object_id, first + len(data), size, f"in {self.bucket}/{key}")
+            yield data
+
     def held(self) -> Iterator[Held]:
         """Every pack and every object under a key of its own; see ObjectStore."""
         for item in self.bucket.items("packs"):
@@ -329,16 +343,17 @@ class RemoteObjects:
         self.bucket.put(staged.key, staged.path, staged.size)
 
     def _read(self, key: str, first: int, count: int, size: int | None) -> bytes:
+        data = self._staged(key, first, count)
+        return self._cache.read(key, first, count, size) if data is None else data
+
+    def _staged(self, key: str, first: int, count: int) -> bytes | None:
+        """Bytes of a key that still waits to be sent; None when it does not."""
         with self._lock:
             self._usable()
             staged = self._waiting.get(key)
             if staged is None and self._open is not None and self._open[1].key == key:
                 staged = self._open[1]
-        if staged is not None:
-            data = read_file(staged.path, first, count)
-            if data is not None:
-                return data
-        return self._cache.read(key, first, count, size)
+        return None if staged is None else read_file(staged.path, first, count)
 
     def _remember(self, key: str | None) -> None:
         """Know that a key was staged now; forget those of long ago. The lock is held."""

@@ -14,6 +14,9 @@ from msgspec import Struct
 from vedette.model.errors import Corrupt
 from vedette.model.ids import ObjectId, object_id
 
+PIECE = 4 << 20
+"""Bytes that `whole` gives at once."""
+
 
 class Place(Struct, frozen=True):
     """Where an object's bytes lie: at `offset` in a pack; (None, None) is a file of its own."""
@@ -102,6 +105,12 @@ class ObjectStore(Protocol):
     def holds(self, object_id: ObjectId, size: int, place: Place) -> bool:
         """Whether all bytes of an object seem to be there, by their number alone."""
 
+    def whole(self, object_id: ObjectId, size: int, place: Place) -> Iterator[bytes]:
+        """All bytes of an object in pieces, as they lie in the store and not in a cache of it.
+
+        They are not compared with the id. Raises Corrupt when some are missing.
+        """
+
     def held(self) -> Iterator[Held]:
         """Everything that lies in the store, named by rows or not, in no order."""
 
@@ -123,7 +132,23 @@ class ObjectStore(Protocol):
 
 
 class Near:
-    """What a store answers to which no host has a way but through the server."""
+    """What a store answers to which no host has a way but through the server, which reads it."""
+
+    def read(
+        self,
+        object_id: ObjectId,
+        size: int,
+        place: Place,
+        offset: int = 0,
+        length: int | None = None,
+    ) -> bytes:
+        """An object's bytes from `offset` on, at most `length` of them; see ObjectStore."""
+        raise NotImplementedError
+
+    def whole(self, object_id: ObjectId, size: int, place: Place) -> Iterator[bytes]:
+        """All bytes of an object; see ObjectStore."""
+        for offset in range(0, size, PIECE):
+            yield self.read(object_id, size, place, offset, PIECE)
 
     def link(self, object_id: ObjectId, size: int, place: Place) -> Link | None:
         """None: there is no way around this store."""

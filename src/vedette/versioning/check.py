@@ -17,7 +17,6 @@ from vedette.versioning import collect, files
 from vedette.versioning.refs import by_num
 
 _PAGE = 500
-_PIECE = 4 << 20
 _MOST = 1000
 _ROWS = {
     "check_live": "file {1} in repo {0} names an object that is not known",
@@ -134,7 +133,7 @@ class Check:
                     len(data) == size and (not self._deep or _hash([data]) == name)
                 )
             elif self._deep:
-                good = _hash(self._pieces(name, size, place)) == name
+                good = _hash(self._objects.whole(name, size, place)) == name
             else:
                 good = self._objects.holds(name, size, place)
         except Corrupt:
@@ -146,10 +145,6 @@ class Check:
             text=f"object {name.hex()[:16]} ({size} bytes) is not what it should be: restore it "
             "from a backup, or put the file again",
         )  # fmt: skip
-
-    def _pieces(self, name: ObjectId, size: int, place: Place) -> Iterator[bytes]:
-        for offset in range(0, size, _PIECE):
-            yield self._objects.read(name, size, place, offset, _PIECE)
 
     def _moved(self, name: ObjectId, place: Place) -> bool:
         """Whether an object is elsewhere by now, or gone."""
