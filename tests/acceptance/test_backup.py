@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -14,8 +15,8 @@ from pathlib import Path
 import pytest
 from tests.program import PROGRAM, Server, environment, run, serving
 
-from vedette.model.errors import Corrupt
-from vedette.versioning.backup import backup, copying, deleting
+from vedette.model.errors import Conflict, Corrupt, Invalid
+from vedette.versioning.backup import backup, copying, deleting, restore
 
 SPEC = {
     "pipeline": {"name": "noted"},
@@ -169,3 +170,40 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
         assert "there is no installation in" in missing.err
     refused = run(["restore", tmp_path / "mine", "--data", tmp_path / "again"])
     assert refused.code == 3 and not (tmp_path / "again").exists()
+
+
+def test_a_copy_inside_of_what_is_copied_is_refused(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with serving(data):
+        pass
+    with pytest.raises(Invalid, match="is inside"):
+        backup(data, data / "copy")
+    backup(data, tmp_path / "copy")
+    with pytest.raises(Invalid, match="is inside"):
+        restore(tmp_path / "copy", tmp_path / "copy" / "again")
+    assert not (data / "copy").exists() and not (tmp_path / "copy" / "again").exists()
+
+
+def test_of_two_restores_one_is_refused_and_one_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    data, copy, again = tmp_path / "data", tmp_path / "copy", tmp_path / "again"
+    with serving(data) as server:
+        server("create-repo", "images")
+        server.put("images", "/a", os.urandom(SIZES[2]))
+    backup(data, copy)
+    (tmp_path / "again.restoring" / "packs").mkdir(parents=True)  # one was killed
+    other = os.open(tmp_path / "again.restoring", os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    with pytest.raises(Conflict, match="another restore is writing"):
+        restore(copy, again)
+    assert (tmp_path / "again.restoring" / "packs").is_dir(), "what the other makes is its own"
+    os.close(other)
+    (file,) = [f for f in (*copy.glob("packs/*"), *copy.glob("objects/*/*")) if f.is_file()]
+    kept = file.read_bytes()
+    file.write_bytes(b"x" * len(kept))
+    with pytest.raises(Corrupt):
+        restore(copy, again)
+    assert not list(tmp_path.glob("again*"))
+    file.write_bytes(kept)
+    (copy / "lock").unlink()
+    assert restore(copy, again).objects == 1
+    assert not (copy / "lock").exists(), "a backup may be on a disk that is only to be read"

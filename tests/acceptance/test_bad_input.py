@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 from PIL import Image
-from tests.program import Server, run, serving
+from tests.program import PROGRAM, Server, environment, run, serving
 
 from vedette_cameras.demo.scenes import jpeg
 from vedette_cameras.detect.load import bundled_model
@@ -66,6 +67,29 @@ def test_what_is_not_there_is_one_line(server: Server, tmp_path: Path) -> None:
     assert "/b.jpg" in one_line(server, NOT_FOUND, "get-file", "images", "master", "/b.jpg")
     assert "no job" in one_line(server, NOT_FOUND, "inspect-job", "zz")
     assert "exists already" in one_line(server, CONFLICT, "create-repo", "images")
+    assert "ftp://x" in one_line(server, UNAVAILABLE, "--address", "ftp://x", "list-repo")
+
+
+def test_what_this_machine_refuses_is_one_line_with_a_way_out(
+    server: Server, tmp_path: Path
+) -> None:
+    spec, file = tmp_path / "spec.json", tmp_path / "file"
+    file.touch()
+    validate, get = ("validate-pipeline", "-f"), ("get-file", "images", "master", "/")
+    assert "spec.json: No such file" in one_line(server, NOT_FOUND, *validate, spec)
+    assert "is a folder: name a file" in one_line(server, INVALID, *validate, tmp_path)
+    assert "no folder: name another" in one_line(server, INVALID, *get, "-r", "-o", file)
+    worker = ("worker", "--server", server.address, "--token-file")
+    assert "--token-file" in one_line(server, INVALID, *worker, tmp_path / "missing")
+    done = server(*worker, file, code=INVALID)
+    assert done.err == f"vedette: --token-file {file} is empty: write the token into it\n"
+    with open("/dev/full", "wb") as full:
+        told = subprocess.run(
+            [PROGRAM, "--address", server.address, "list-repo"],
+            stdout=full, stderr=subprocess.PIPE, env=environment(), check=False,
+        )  # fmt: skip
+    assert told.returncode == UNAVAILABLE
+    assert told.stderr == b"vedette: the output: the disk is full: make room, then again\n"
     assert "'a b'" in one_line(server, INVALID, "create-repo", "a b")
 
 
@@ -130,8 +154,8 @@ def test_a_spec_that_is_no_json_is_told_with_the_place(server: Server, tmp_path:
     line = one_line(server, INVALID, "create-pipeline", "-f", spec)
     assert "spec.json" in line
     assert "line 2" in line
-    done = server("create-pipeline", "-f", tmp_path / "none.json", code=1)
-    assert done.err == f"vedette: {tmp_path / 'none.json'}: No such file or directory\n"
+    done = server("create-pipeline", "-f", tmp_path / "none.json", code=NOT_FOUND)
+    assert done.err.startswith(f"vedette: {tmp_path / 'none.json'}: No such file or directory: ")
 
 
 def test_a_port_in_use_and_a_folder_in_use_are_one_line_each(

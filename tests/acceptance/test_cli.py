@@ -296,7 +296,7 @@ def test_damaged_json_is_told_with_its_place(run: Run, tmp_path: Path) -> None:
         (["put-file", "nothing", "master"], 2, "PATH"),
         (["put-file", "nothing", "master", "a/../b"], 2, ".."),
         (["get-file", "nothing", "master", "a"], 3, "nothing"),
-        (["create-pipeline", "-f", "/nowhere.json"], 1, "/nowhere.json"),
+        (["create-pipeline", "-f", "/nowhere.json"], 3, "/nowhere.json"),
         (["get-logs"], 2, "--pipeline"),
         (["wait"], 2, "--idle"),
         (["inspect-job", "nothing"], 3, "nothing"),

@@ -30,8 +30,8 @@ def backup(folder: Path, data: Path | None) -> None:
         )
     made = copy(settings.data, folder.absolute())
     print(
-        f"{made.objects} objects ({shown.size(made.size)}) and all rows are in {folder}, "
-        f"{shown.size(made.new)} of it new"
+        f"all rows, small files among them, and {made.objects} objects ({shown.size(made.size)}) "
+        f"are in {folder}; {shown.size(made.new)} of it new"
     )
 
 
@@ -44,5 +44,8 @@ def restore(folder: Path, data: Path) -> None:
     from vedette.versioning.backup import restore as copy
 
     made = copy(folder.absolute(), data.expanduser().absolute())
-    print(f"{made.objects} objects ({shown.size(made.size)}) and all rows are in {data}")
+    print(
+        f"all rows, small files among them, and {made.objects} objects ({shown.size(made.size)}) "
+        f"are in {data}"
+    )
     print(f"start it: vedette serve --data {data}")

@@ -44,8 +44,10 @@ def outcome(argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return tell(f"{where}{error.strerror or error}", 1)
+        from vedette.cli.system_errors import meaning
+
+        told = meaning(error)
+        return tell(told.message, told.exit_code)
     return result if isinstance(result, int) else 0
 
 

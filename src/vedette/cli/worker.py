@@ -77,9 +77,14 @@ def _token(given: str | None, file: Path | None) -> str:
     if file is None:
         return given or os.environ.get("VEDETTE_TOKEN", "")
     try:
-        return file.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Invalid(f"--token-file {file}: {error}") from None
+        token = file.read_text("utf-8").strip()
+    except UnicodeDecodeError:
+        raise Invalid(f"--token-file {file}: this is not text: name the file of a token") from None
+    except OSError as error:
+        raise Invalid(f"--token-file {file}: {error.strerror}") from None
+    if not token:
+        raise Invalid(f"--token-file {file} is empty: write the token into it")
+    return token
 
 
 @words.command("list-worker")

@@ -42,6 +42,8 @@ class HttpTransport(HttpCalls):
         connections: int = 100,
     ) -> None:
         super().__init__(address, token)
+        if not self.address.startswith(("http://", "https://")):
+            raise not_an_address(self.address, "it must begin with http:// or https://")
         try:
             self._http = httpx2.AsyncClient(
                 base_url=self.address,

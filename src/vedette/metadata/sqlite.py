@@ -259,6 +259,7 @@ def copy_rows(source: Path, target: Path) -> None:
             made.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
             (sound,) = made.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
-        raise _meaning(error, str(source)) or error from error
+        where = target if getattr(error, "sqlite_errorcode", 0) in _FULL else source
+        raise _meaning(error, str(where)) or error from error
     if sound != "ok":
         raise Corrupt(f"the metadata in {source} is damaged ({sound}): restore a backup")

@@ -61,8 +61,8 @@ def copying(data: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(path: Path, how: int) -> Iterator[bool]:
-    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _locked(path: Path, how: int, flags: int = os.O_RDWR | os.O_CREAT) -> Iterator[bool]:
+    held = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(held, how)
@@ -84,6 +84,7 @@ def backup(data: Path, target: Path) -> Copied:
         raise NotFound(f"there is no installation in {data}: name its folder with --data")
     if target.is_dir() and not (target / _MARK).exists() and any(target.iterdir()):
         raise Conflict(f"{target} is not empty and holds no backup: name a folder of its own")
+    _check_apart(target, data)
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _told(target), _locked(target / "lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as mine:
         if not mine:
@@ -113,23 +114,57 @@ def restore(source: Path, data: Path) -> Copied:
         raise NotFound(f"there is no complete backup in {source}: name the folder that holds one")
     if data.exists() and (not data.is_dir() or any(data.iterdir())):
         raise Conflict(f"{data} is not empty: restore into a folder that is not there yet")
-    made = data.with_name(f"{data.name}.restoring")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True, mode=0o700)
-    with _told(made), _locked(source / "lock", fcntl.LOCK_SH | fcntl.LOCK_NB) as quiet:
-        if not quiet:
-            raise Conflict(f"a backup is being written to {source}: wait for its end")
+    _check_apart(data, source)
+    with _draft(data) as made, _told(made), _unchanged(source):
         copy_rows(source / ROWS, made / ROWS)
         copied, _ = _objects(source, made, made / ROWS, _Mark())
         for name in _SETTINGS:
             if (source / name).is_file():
                 shutil.copy2(source / name, made / name)
         _sync(made, made / ROWS)
-    if data.exists():
-        data.rmdir()
-    made.rename(data)
+        if data.exists():
+            data.rmdir()
+        made.rename(data)
     _sync_folder(data.parent)
     return copied
+
+
+@contextmanager
+def _draft(data: Path) -> Iterator[Path]:
+    """A folder beside `data` that is empty, ours, and gone when what is done in it fails."""
+    made = data.with_name(f"{data.name}.restoring")
+    with _told(made):
+        made.mkdir(parents=True, mode=0o700, exist_ok=True)
+        held = _locked(made, fcntl.LOCK_EX | fcntl.LOCK_NB, os.O_RDONLY | os.O_DIRECTORY)
+    with held as mine:
+        if not mine:
+            raise Conflict(f"another restore is writing to {made}: wait for its end")
+        try:
+            for left in made.iterdir():  # by one that was killed
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield made
+        except BaseException:
+            shutil.rmtree(made, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def _unchanged(source: Path) -> Iterator[None]:
+    """No backup is written to a folder meanwhile. It may be on a disk that is only to be read."""
+    lock = source / "lock"
+    if not lock.exists():  # the folder was copied without it
+        yield
+        return
+    with _locked(lock, fcntl.LOCK_SH | fcntl.LOCK_NB, os.O_RDONLY) as quiet:
+        if not quiet:
+            raise Conflict(f"a backup is being written to {source}: wait for its end")
+        yield
+
+
+def _check_apart(inner: Path, outer: Path) -> None:
+    """Raise Invalid for a copy inside of what is copied: it would go with it."""
+    if inner.resolve().is_relative_to(outer.resolve()):
+        raise Invalid(f"{inner} is inside {outer}: name a folder outside of it")
 
 
 @contextmanager
