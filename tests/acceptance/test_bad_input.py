@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,15 @@ def test_what_this_machine_refuses_is_one_line_with_a_way_out(
     assert told.returncode == UNAVAILABLE
     assert told.stderr == b"vedette: the output: the disk is full: make room, then again\n"
     assert "'a b'" in one_line(server, INVALID, "create-repo", "a b")
+
+
+def test_what_was_said_before_a_failure_is_not_lost_in_a_pipe() -> None:
+    program = (
+        "import vedette.cli.main as main;"
+        "main.outcome = lambda words: print('the half that went well') or 3; main.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (NOT_FOUND, b"the half that went well\n")
 
 
 def test_paths_that_cannot_be_are_refused_by_name(server: Server) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from vedette.cli.catalogue import COMMANDS, named
@@ -26,7 +27,9 @@ def run() -> NoReturn:
     if "asyncio" in sys.modules or threading.active_count() > 1:
         sys.exit(code)
     # Nothing is left to be done. To take the interpreter apart would cost a tenth of a command.
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # told already, or nobody reads it any more
+            stream.flush()
     os._exit(code)
 
 
