@@ -238,6 +238,14 @@ def test_a_corrupt_input_fails_the_datum_with_its_reason(bench: Bench) -> None:
     assert "there is no object" in result.reason
 
 
+def test_p1_an_input_whose_name_no_file_may_have_fails_the_datum_at_once(bench: Bench) -> None:
+    """P1, C2: the host is not to blame, so no other one is asked."""
+    name = "/" + "n" * 256
+    (result,) = bench.run(bench.code("true"), {"images": (name, {name: b"x"})})
+    assert (result.state, result.tries) == ("failed", 1)
+    assert "an input has a name that no file may have, of 256 bytes (nnn" in result.reason
+
+
 def test_surplus_workers_go_when_idle(bench: Bench) -> None:
     """DESIGN 3.6."""
     bench.sh("true")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import time
@@ -107,6 +108,9 @@ class CommandSlot:
             state, reason = "crash", str(error)
         except (NoSpace, Unavailable, OSError) as error:
             state, reason = "lost", f"this worker could not move the datum's files: {error}"
+            if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+                # So it would be anywhere: a repo's names may be longer than a file system's.
+                state, reason = "failed", _long_name(error)
         except VedetteError as error:
             state, reason = "failed", error.message
         return Result(
@@ -293,6 +297,14 @@ class CommandSlot:
         if self._lines is not None:
             self._lines.close()
             self._lines = None
+
+
+def _long_name(error: OSError) -> str:
+    longest = max(os.fsdecode(error.filename or "").split("/"), key=len)
+    return (
+        f"an input has a name that no file may have, of {len(os.fsencode(longest))} bytes "
+        f"({longest[:40]}...): rename it, or read it in Python"
+    )
 
 
 def _exit_text(code: int) -> str:
