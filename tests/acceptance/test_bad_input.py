@@ -155,6 +155,18 @@ def test_a_glob_has_a_caret_under_its_fault_and_all_faults_are_told_at_once(
     assert "has 2 faults" in done.err
     assert "transform.cmd" in done.err
     assert "input.pfs.glob" in done.err
+    sides = [{"pfs": {"repo": repo, "glob": glob, "name": "n"}}
+             for repo, glob in (("images", "/{a"), ("imagse", "/*"), ("other", "/("))]  # fmt: skip
+    bad["input"] = {"cross": sides}
+    done = server("create-pipeline", "-f", "-", stdin=json.dumps(bad).encode(), code=INVALID)
+    assert "has 6 faults" in done.err
+    for line in (
+        "transform.cmd: missing: what is run?",
+        "input.cross: two inputs are named 'n': give one of them another name",
+        "input.cross[1].pfs.repo: repo imagse does not exist; did you mean images?",
+        "input.cross[2].pfs.repo: repo other does not exist; create it: create-repo other",
+    ):
+        assert line in done.err
     assert server("list-pipeline", "--raw").rows == []
 
 

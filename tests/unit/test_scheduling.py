@@ -79,6 +79,26 @@ def test_t4_since_a_commit_history_is_replayed_one_job_a_commit(engine: Rig) -> 
         engine.loop.submit(partial(pipelines.create, document=document, since="0" * 32)).result()
 
 
+def test_t4_history_is_that_of_the_branch_however_it_came_to_its_commits(engine: Rig) -> None:
+    """T4, P8: of a branch that is only moved too, without what it was moved away from."""
+    ids = [engine.put("images", {f"/{n}": b"x"}) for n in range(4)]
+    engine.move("images", "master", ids[1])
+    ids.append(engine.put("images", {"/other": b"x"}))
+    engine.move("images", "staging", "master")
+    document = {
+        "pipeline": {"name": "one"}, "input": pfs("images", "/*", branch="staging"),
+        "transform": {"image": "x", "cmd": ["x"]},
+    }  # fmt: skip
+    create = partial(pipelines.create, document=document)
+    with pytest.raises(NotFound, match=f"no input of pipeline one has a commit {ids[2]}"):
+        engine.loop.submit(partial(create, since=ids[2])).result()
+    engine.loop.submit(partial(create, since="staging^2")).result()
+    engine.settle()
+    assert [(job.commit, job.total) for job in reversed(engine.jobs("one"))] == [
+        (ids[0], 1), (ids[1], 2), (ids[4], 3),
+    ]  # fmt: skip
+
+
 def test_t5_a_commit_outside_the_glob_still_makes_a_job_that_skips_all(engine: Rig) -> None:
     engine.pipeline("one", pfs("images", "/a/*"))
     engine.put("images", {"/a/x": b"1"})
@@ -258,13 +278,17 @@ def test_s6_every_job_skips_nothing(engine: Rig) -> None:
 
 
 def test_s6_code_counts_only_where_the_spec_asks(engine: Rig) -> None:
+    """S6, S2: and code that ran once need not run again when it is taken back."""
     engine.put("images", {"/a": b"1"})
-    for asks, runs in ((True, 2), (False, 1)):
+    for asks, runs in ((True, 5), (False, 1)):
         name = f"asks-{asks}"
-        for version in ("x:1", "x:2"):
+        for version, more in (
+            ("x:1", {}), ("x:2", {}), ("x:1", {}), ("x:1", {"env": {"A": "1"}}),
+            ("x:1", {"stdin": ["y"]}), ("x:1", {"cmd": ["y"]}), ("x:1", {"env": {"A": "1"}}),
+        ):  # fmt: skip
             document = {
                 "pipeline": {"name": name}, "input": pfs("images", "/*"),
-                "transform": {"image": version, "cmd": ["x"]},
+                "transform": {"image": version, "cmd": ["x"], **more},
                 **({"reprocess": "on_code_change"} if asks else {}),
             }  # fmt: skip
             engine.loop.submit(partial(pipelines.create, document=document, update=True)).result()

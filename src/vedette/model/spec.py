@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from difflib import get_close_matches
 from textwrap import indent
 from typing import Any, NoReturn
 
@@ -27,7 +29,7 @@ from vedette.model.spec_lint import likely_conflicts
 from vedette.model.spec_long_running import standing
 from vedette.model.spec_read import Reading
 
-__all__ = ["ParsedSpec", "parse_documents", "parse_spec", "spec_fields", "unsupported"]
+__all__ = ["ParsedSpec", "absent", "parse_documents", "parse_spec", "spec_fields", "unsupported"]
 
 MAX_WORKERS = 1000
 MAX_TRIES = 100
@@ -83,10 +85,11 @@ def _json_documents(source: str) -> list[dict[str, Any]]:
     return found
 
 
-def parse_spec(document: dict[str, Any]) -> ParsedSpec:
+def parse_spec(document: dict[str, Any], known: Collection[str] | None = None) -> ParsedSpec:
     """Read one spec; InvalidSpec names every fault at once, each with its JSON path (ENGINE U6).
 
-    Whether repos exist is not asked here, nor what the engine can do: see `unsupported`.
+    Whether repos exist is not asked here, nor what the engine can do: see `unsupported`. But where
+    there are faults, the repos that are not among the `known` ones are added to them.
     """
     try:
         json.dumps(document, ensure_ascii=False).encode()
@@ -98,7 +101,7 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
     words = reading.read(document)
     name = _pipeline_name(reading, words)
     transform = _transform(reading, words.get("transform", {}))
-    tree, atoms = _input(reading, words, name)
+    tree, inputs = _input(reading, words, name)
     service, spout = standing(reading, words)
     target = egress(reading, words)
     parallelism = _parallelism(reading, words.get("parallelism_spec", {}))
@@ -116,6 +119,9 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
     code_change = _code_change(reading, words.get("reprocess"))
     check_limits(reading, words)
     if reading.faults or tree is None:
+        for path, repo in inputs.repos.items():
+            if repo and known is not None and repo not in known:
+                reading.fault(path, absent(repo, known))
         _refuse(name, reading.faults)
     spec = PipelineSpec(
         name=name,
@@ -129,7 +135,7 @@ def parse_spec(document: dict[str, Any]) -> ParsedSpec:
         datum_tries=tries,
         reprocess_every_job=words.get("reprocess_spec") == "every_job",
         reprocess_on_code_change=code_change,
-        output_conflict=_output_conflict(words, atoms),
+        output_conflict=_output_conflict(words, inputs.atoms),
         on_datum_failure=words.get("on_datum_failure", "job"),
         compat="1.x" if words.get("compat") == "1.x" else "",
         network=words.get("network", False),
@@ -160,6 +166,13 @@ def _refuse(name: str, faults: list[str]) -> NoReturn:
     raise InvalidSpec(f"{of} has {len(faults)} faults:\n{lines}", faults=len(faults))
 
 
+def absent(repo: str, known: Collection[str]) -> str:
+    """What to say of a repo that is not there."""
+    near = get_close_matches(repo, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"create it: create-repo {repo}"
+    return f"repo {repo} does not exist; {hint}"
+
+
 def _check_name(reading: Reading, name: str, what: str, path: str) -> None:
     try:
         check_name(name, what)
@@ -176,14 +189,14 @@ def _pipeline_name(reading: Reading, words: dict[str, Any]) -> str:
     return name
 
 
-def _input(reading: Reading, words: dict[str, Any], name: str) -> tuple[Input | None, bool]:
+def _input(reading: Reading, words: dict[str, Any], name: str) -> tuple[Input | None, InputReader]:
     reader = InputReader(reading, name)
     if "input" in words:
-        return reader.tree(words["input"]), reader.atoms
+        return reader.tree(words["input"]), reader
     if "spout" in words:
-        return Union(()), False
+        return Union(()), reader
     reading.missing("input", "which repo is read?")
-    return None, False
+    return None, reader
 
 
 def _transform(reading: Reading, words: dict[str, Any]) -> Transform:

@@ -28,13 +28,15 @@ _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class InputReader:
     """Builds the input tree of one pipeline, noting faults in `reading`.
 
-    `atoms` says whether the 1.x word `atom` was met.
+    `atoms` says whether the 1.x word `atom` was met. `repos` are those that are read, by the path
+    in the spec.
     """
 
     def __init__(self, reading: Reading, pipeline: str) -> None:
         self.reading = reading
         self.pipeline = pipeline
         self.atoms = False
+        self.repos: dict[str, str] = {}
         self._triggered = 0
         self._inputs = 0
 
@@ -79,7 +81,7 @@ class InputReader:
             self._all_keyed(kind, children, path)
         known = tuple(child for child in children if child is not None)
         node = _COMBINED[kind](known)
-        repeated = _repeated([_names(child) for child in known]) if kind != "union" else []
+        repeated = _repeated([_names(child) for child in given]) if kind != "union" else []
         if kind == "group":
             for name in sorted(set(_shown_together(node)).difference(repeated)):
                 self.reading.fault(
@@ -128,7 +130,7 @@ class InputReader:
         elif repo == self.pipeline:
             self.reading.fault(f"{path}.repo", f"pipeline {repo!r} cannot read its own output")
         else:
-            self._name(repo, "repo", f"{path}.repo")
+            self.repos[f"{path}.repo"] = self._name(repo, "repo", f"{path}.repo")
         name = self._input_name(given, repo, path)
         glob = str(given.get("glob", ""))
         if not glob:
@@ -249,11 +251,15 @@ def check_environment_name(name: str) -> str | None:
     return f"{name!r} cannot name an environment variable: use letters, digits and '_'"
 
 
-def _names(tree: Input) -> frozenset[str]:
-    """The names that a datum of this tree can have among its inputs."""
-    if isinstance(tree, Pfs | Cron):
-        return frozenset((tree.name,))
-    return frozenset().union(*(_names(child) for child in tree.children))
+def _names(given: dict[str, Any]) -> frozenset[str]:
+    """The names that a datum of this input can have among its own, whatever else is wrong in it."""
+    found: set[str] = set()
+    for kind, node in given.items():
+        if kind in _COMBINED:
+            found.update(*map(_names, node))
+        elif kind in _KINDS and (name := node.get("name") or node.get("repo")):
+            found.add(str(name))
+    return frozenset(found)
 
 
 def _has_key(tree: Input, word: str) -> bool:

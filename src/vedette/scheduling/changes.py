@@ -130,7 +130,7 @@ def _changed(round: Round, intent: PipelineChanged, runtimes: Runtimes) -> None:
     if stopped:
         return
     if intent.history:
-        planning.replay(round, pipeline, intent.history)
+        planning.replay(round, pipeline, intent.along, intent.history)
     else:
         planning.plan_pipeline(round, pipeline)
 

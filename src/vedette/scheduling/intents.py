@@ -18,12 +18,13 @@ from vedette.versioning.transaction import Transaction
 class PipelineChanged(Struct, frozen=True):
     """A pipeline was created, or got a new version.
 
-    `history` has commits of one input branch, oldest first, that each get a job of their own; none
-    for one job over what there is now (ENGINE T4).
+    `history` has commits of one input branch, `along`, oldest first, that each get a job of their
+    own; none for one job over what there is now (ENGINE T4).
     """
 
     name: str
     history: tuple[int, ...] = ()
+    along: tuple[int, str] = (0, "")
 
 
 class PipelineDeleted(Struct, frozen=True):

@@ -15,19 +15,29 @@ from vedette.model.inputs import Cron, Cross, Group, Input, Join, Pfs, leaves
 from vedette.model.keeping import Rule
 from vedette.model.paths import check_name
 from vedette.model.pipeline import JobSummary, PipelineInfo, PipelineSpec
-from vedette.model.spec import parse_spec, unsupported
+from vedette.model.spec import absent, parse_spec, unsupported
 from vedette.scheduling import clocks, following, history, rerun
 from vedette.scheduling.intents import PipelineChanged, PipelineDeleted, RepoDeleted, intend
-from vedette.versioning import drafts, repos, retention
+from vedette.versioning import commits, drafts, repos, retention
 from vedette.versioning.times import moment
 from vedette.versioning.transaction import Transaction
 
 _SALT_BYTES = 16
 
 
-def read_spec(document: dict[str, Any]) -> tuple[PipelineSpec, tuple[str, ...]]:
-    """Check a document; the spec and its warnings. Raises InvalidSpec with every fault (U6)."""
-    parsed = parse_spec(document)
+def read_spec(
+    document: dict[str, Any], rows: Rows | None = None
+) -> tuple[PipelineSpec, tuple[str, ...]]:
+    """Check a document; the spec and its warnings. Raises InvalidSpec with every fault (U6).
+
+    With `rows`, the repos that are missing are told together with other faults.
+    """
+    try:
+        parsed = parse_spec(document)
+    except InvalidSpec:
+        if rows is None:
+            raise
+        parsed = parse_spec(document, [info.name for info in repos.listing(rows)])
     refused = unsupported(parsed.spec)
     if refused:
         raise InvalidSpec("\n".join(refused), pipeline=parsed.spec.name)
@@ -50,11 +60,11 @@ def create(
 ) -> PipelineInfo:
     """Create a pipeline, or give it a new version (ENGINE U1, U2, U6).
 
-    `since` is a commit of an input: a new pipeline replays the history from it on, one job a
-    commit (T4). Raises InvalidSpec, Conflict for an existing name without `update`, NotFound for a
-    commit that no input has.
+    `since` is a commit of an input (its id, a branch, or an ancestor of one): a new pipeline
+    replays the history from it on, one job a commit (T4). Raises InvalidSpec, Conflict for an
+    existing name without `update`, NotFound for a commit that no input has.
     """
-    spec, _warnings = read_spec(document)
+    spec, _warnings = read_spec(document, tx.rows)
     present = tx.rows.one("pipeline_by_name", name=spec.name)
     if present is not None and not update:
         raise Conflict(
@@ -82,19 +92,25 @@ def create(
     following.keep(tx, spec)
     if present is not None:
         following.release(tx, stored_spec(present[9]), _specs(tx.rows))
-    intend(tx, PipelineChanged(spec.name, _history(tx.rows, spec, since)))
+    intend(tx, _changed(tx.rows, spec, since))
     return inspect(tx.rows, spec.name)
 
 
-def _history(rows: Rows, spec: PipelineSpec, since: str) -> tuple[int, ...]:
-    """The commits of an input branch from one of them on, oldest first."""
+def _changed(rows: Rows, spec: PipelineSpec, since: str) -> PipelineChanged:
+    """That a pipeline is to look at its inputs: from a commit of one of them on, if it is named."""
     if not since:
-        return ()
+        return PipelineChanged(spec.name)
     for leaf in leaves(spec.input):
-        repo = repos.get(rows, leaf.repo).id
-        found = rows.all("history_since", id=since, repo=repo, branch=leaf.branch)
-        if found:
-            return tuple(num for (num,) in found)
+        branch = repos.get(rows, leaf.repo).id, leaf.branch
+        head = rows.one("branch_head", repo=branch[0], name=branch[1])
+        try:
+            first = commits.resolve(rows, leaf.repo, since).num
+        except NotFound:
+            continue
+        if head is not None and head[0] is not None:
+            found = tuple(num for (num,) in rows.all("history_since", head=head[0], first=first))
+            if found[:1] == (first,):
+                return PipelineChanged(spec.name, found, branch)
     raise NotFound(
         f"no input of pipeline {spec.name} has a commit {since}: list-commit shows those there are"
     )
@@ -117,9 +133,7 @@ def check(rows: Rows, spec: PipelineSpec, exists: bool) -> None:
         if leaf.repo == spec.name:
             faults.append(f"input {leaf.name}: a pipeline cannot read its own output")
         elif leaf.repo not in known and isinstance(leaf, Pfs):
-            near = difflib.get_close_matches(leaf.repo, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"create it: create-repo {leaf.repo}"
-            faults.append(f"input {leaf.name}: repo {leaf.repo} does not exist; {hint}")
+            faults.append(f"input {leaf.name}: {absent(leaf.repo, known)}")
     faults += following.refused(spec, [s for s in _specs(rows) if s.name != spec.name])
     if not faults and _cycle(rows, spec):
         faults.append(f"pipeline {spec.name} would read what comes from its own output")

@@ -104,13 +104,13 @@ def plan_move(round: Round, branch: Branch, num: int) -> None:
     plan(round, commit_id, {branch: num})
 
 
-def replay(round: Round, pipeline: Pipeline, history: Iterable[int]) -> None:
-    """Make a job for each of these commits of an input, with the newest of the others (T4)."""
+def replay(round: Round, pipeline: Pipeline, along: Branch, history: Iterable[int]) -> None:
+    """Make a job for each of these commits of an input branch, with the newest of others (T4)."""
     for num in history:
         commit = round.commits.get(round.rows, num)
         number = round.memory.next_plan
         round.memory.next_plan += 1
-        _job(round, pipeline, commit.id, number, {(commit.repo, commit.branch): num})
+        _job(round, pipeline, commit.id, number, {along: num})
 
 
 def _job(

@@ -20,7 +20,7 @@ def plan(
 
     It costs by the number of datums, up to a limit. Raises as `pipelines.create` does.
     """
-    spec, _ = pipelines.read_spec(document)
+    spec, _ = pipelines.read_spec(document, rows)
     present = rows.one("pipeline_by_name", name=spec.name)
     if present is not None and not update:
         raise Conflict(

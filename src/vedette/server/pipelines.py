@@ -29,10 +29,10 @@ async def create_pipeline(site: Site, call: Call) -> PipelinePlan:
     """
     document, values = lift_secrets(call.body)
     query = call.query
-    parsed = parse_spec(document)
-    warnings = parsed.warnings
-    if parsed.spec.egress is not None:
-        egress.check(parsed.spec.egress, site.egress_roots)
+    with site.read() as rows:
+        spec, warnings = pipelines.read_spec(document, rows)
+    if spec.egress is not None:
+        egress.check(spec.egress, site.egress_roots)
     act = ("create", document, query.update, query.reprocess, query.since)
     if query.dry_run:
         plan = site.told.keep(act, await asyncio.to_thread(_plan, site, document, query))

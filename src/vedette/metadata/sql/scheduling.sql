@@ -462,11 +462,12 @@ SELECT count(*), coalesce((SELECT size FROM cmt WHERE num = :until), 0)
 FROM back WHERE state = 'finished'
 
 -- name: history_since
--- description: the finished commits of a branch from one of them on
-SELECT num FROM cmt WHERE repo = :repo AND branch = :branch AND state = 'finished'
-AND num >= (SELECT num FROM cmt WHERE id = :id AND repo = :repo AND branch = :branch
-  AND state = 'finished')
-ORDER BY num
+-- description: the finished commits from one of the ancestors of another on, oldest first
+WITH RECURSIVE back(num, parent, state) AS (
+    SELECT num, parent, state FROM cmt WHERE num = :head
+    UNION ALL SELECT c.num, c.parent, c.state FROM back b JOIN cmt c ON c.num = b.parent
+    WHERE c.num >= :first)
+SELECT num FROM back WHERE state = 'finished' ORDER BY num
 
 -- name: trim_standing_log
 -- description: forget the oldest lines of a service or spout, beyond the newest so many
