@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from vedette.model.errors import NotFound
+from vedette.model.errors import Gone, NotFound
 from vedette_cameras import names
 from vedette_cameras.alert.failures import PIPELINES, failed, image_of
 from vedette_cameras.alert.record import REPO, Record, alert_path, decode_record
@@ -41,7 +41,7 @@ async def _delivery(site: Site, image: str) -> Record | None:
         return record
     try:
         return decode_record(await site.client.get_file(REPO, "master", path), path)
-    except NotFound:
+    except (NotFound, Gone):
         return None
 
 
@@ -54,7 +54,7 @@ async def _detection(site: Site, image: str) -> dict[str, Any] | None:
         try:
             data = await site.client.get_file(repo, "master", path)
             found: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
-        except (NotFound, msgspec.MsgspecError):
+        except (NotFound, Gone, msgspec.MsgspecError):
             continue
         # Two pictures of one device and second meet in one file: it may be the other's.
         return found if found.get("image", image) == image else None
@@ -68,7 +68,7 @@ async def _reason(site: Site, image: str, outcome: str, delivery: Record | None)
             found = msgspec.json.decode(
                 await site.client.get_file("validate", "master", path), type=dict[str, Any]
             )
-        except (NotFound, msgspec.MsgspecError):
+        except (NotFound, Gone, msgspec.MsgspecError):
             return ""
         return f"{found.get('reason', '')}: {found.get('detail', '')}"
     if outcome == "failed":
@@ -85,5 +85,5 @@ async def _received(site: Site, image: str) -> datetime | None:
     try:
         data = await site.client.get_file(ARRIVALS, "master", f"{image}.json")
         return msgspec.convert(msgspec.json.decode(data)["received_at"], datetime)
-    except (NotFound, msgspec.MsgspecError, KeyError, TypeError):
+    except (NotFound, Gone, msgspec.MsgspecError, KeyError, TypeError):
         return None

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from vedette.client import Client
-from vedette.model.errors import Conflict, Forbidden, Invalid, NotFound
+from vedette.model.errors import Conflict, Forbidden, Gone, Invalid, NotFound
 from vedette.model.files import Write
 from vedette_cameras.clock import Clock
 from vedette_cameras.ingest.brands import zone
@@ -156,7 +156,7 @@ class Devices:
     async def _read(self, name: str) -> Device | None:
         try:
             data = await self._client.get_file(REPO, "master", path_of(name))
-        except NotFound:
+        except (NotFound, Gone):
             return None
         try:
             device = _decoder.decode(data)

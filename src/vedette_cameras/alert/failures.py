@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vedette.client import Client
-from vedette.model.errors import NotFound
+from vedette.model.errors import Gone, NotFound
 from vedette.model.job import DatumInfo
 from vedette_cameras import names
 from vedette_cameras.alert.follow import Follower, is_late, message_id
@@ -96,7 +96,7 @@ class Failures:
             recipients=recipients,
             message_id=message_id(f"/on_error{key}", datum.id),
         )
-        if record.path not in made and await self._ledger.find(record.path) is None:
+        if record.path not in made and not await self._ledger.has(record.path):
             made[record.path] = record
 
 
@@ -130,6 +130,6 @@ async def _image_in(client: Client, repo: str, path: str) -> str:
             await client.get_file(repo, "master", path), type=dict[str, msgspec.Raw]
         )
         return str(msgspec.json.decode(document["image"], type=str))
-    except (NotFound, msgspec.MsgspecError, KeyError):
+    except (NotFound, Gone, msgspec.MsgspecError, KeyError):
         device, _, stamp = path.strip("/").removesuffix(".json").partition("/")
         return f"/{device}_{stamp}.jpg"

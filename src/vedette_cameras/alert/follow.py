@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from vedette.client import Client
 from vedette.model.api import NumberedChange
-from vedette.model.errors import NotFound
+from vedette.model.errors import Gone, NotFound
 from vedette_cameras.alert import verdict as verdicts
 from vedette_cameras.alert.ledger import Ledger
 from vedette_cameras.alert.record import Record, Replay, alert_path
@@ -110,9 +110,12 @@ class Follower:
         self, entry: NumberedChange, made: dict[str, Record], notes: dict[str, _Notes]
     ) -> None:
         path = entry.change.path
-        data = await self._client.get_file(PIPELINE, entry.commit, path)
+        data = await self._bytes(path, entry.commit)
         found = await verdicts.read(self._client, self._rules, data, path, entry.commit)
-        there = await self._there(alert_path(found.image), made)
+        try:
+            there = await self._there(alert_path(found.image), made)
+        except Gone:
+            return  # it was told, and what was told was deleted for good
         if there is not None:
             if there.commit != entry.commit:
                 self._note(there, found, entry.commit, notes)
@@ -127,6 +130,13 @@ class Follower:
             record = await self.late(record, made)
         made[record.path] = record
 
+    async def _bytes(self, path: str, commit: str) -> bytes:
+        """A verdict; nothing of one that was deleted for good: a threat was found all the same."""
+        try:
+            return await self._client.get_file(PIPELINE, commit, path)
+        except Gone:
+            return b""
+
     async def _withdrawn(
         self, entry: NumberedChange, made: dict[str, Record], notes: dict[str, _Notes]
     ) -> None:
@@ -136,7 +146,10 @@ class Follower:
             return
         for extension in EXTENSIONS:
             path = alert_path(f"/{parts[0]}_{parts[1]}.{extension}")
-            there = await self._there(path, made)
+            try:
+                there = await self._there(path, made)
+            except Gone:
+                return
             if there is not None:
                 gone = Verdict(
                     image=there.key, device=there.device, captured_at=there.captured_at,
@@ -192,10 +205,12 @@ class Follower:
         try:
             data = await self._client.get_file(ARRIVALS, "master", f"{image}.json")
             return _arrived.decode(data).received_at
-        except (NotFound, msgspec.MsgspecError):
+        except (NotFound, Gone, msgspec.MsgspecError):
             pass
         try:
             info = await self._client.inspect_file(IMAGES, "master", image)
+            if not info.commit:  # it was squashed: when it began nobody knows any more
+                return None
             return (await self._client.inspect_commit(IMAGES, info.commit)).started
         except NotFound:
             return None

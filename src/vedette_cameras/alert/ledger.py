@@ -17,7 +17,7 @@ import structlog
 from msgspec import Struct, structs
 
 from vedette.client import Client
-from vedette.model.errors import Conflict, Corrupt, NotFound
+from vedette.model.errors import Conflict, Corrupt, Gone, NotFound
 from vedette.model.files import Write
 from vedette.model.ids import object_id
 from vedette_cameras.alert.record import (
@@ -156,7 +156,7 @@ class Ledger:
         return self._coming.get(path) or self.open.get(path)
 
     async def find(self, path: str) -> Record | None:
-        """The record at a path, settled or not."""
+        """The record at a path, settled or not. Raises Gone when it was deleted for good."""
         if (record := self.latest(path)) is not None:
             return record
         try:
@@ -165,6 +165,13 @@ class Ledger:
             return None
         self._note_object(path, object_id(data).hex())
         return decode_record(data, path)
+
+    async def has(self, path: str) -> bool:
+        """Whether there is a record at a path, or was one that was deleted for good."""
+        try:
+            return await self.find(path) is not None
+        except Gone:
+            return True
 
     async def write(self, records: Iterable[Record], cursor: int | None = None) -> None:
         """Make records durable, and move the cursor with them; returns when it is done.

@@ -23,8 +23,14 @@ class RuleBook:
         self._jobs: dict[str, str] = {}
 
     async def of(self, commit: str, device: str) -> Effective | None:
-        """What held for a device at a commit of `rules`; None where nothing sensible did."""
+        """What held for a device at a commit of `rules`; None where nothing sensible did.
+
+        A commit that was squashed since: what holds now, for somebody has to be told.
+        """
         files = await self._read(commit)
+        if files is None:
+            head = await self.head()
+            files = (await self._read(head) if head else None) or {}
         try:
             return effective({path: partial(files.__getitem__, path) for path in files}, device)
         except RulesError:
@@ -46,7 +52,8 @@ class RuleBook:
             }
         return self._jobs.get(commit) or await self.head()
 
-    async def _read(self, commit: str) -> dict[str, bytes]:
+    async def _read(self, commit: str) -> dict[str, bytes] | None:
+        """The files of a commit; None when it is not there."""
         if commit in self._files:
             self._files.move_to_end(commit)
             return self._files[commit]
@@ -54,10 +61,10 @@ class RuleBook:
         try:
             found = await self._client.glob_file(REPO, commit, "/**", limit=_FILES)
             for file in found:
-                if file.type == "file":
+                if file.type == "file" and file.gone is None:
                     files[file.path] = await self._client.get_file(REPO, commit, file.path)
         except NotFound:
-            return {}
+            return None
         self._files[commit] = files
         if len(self._files) > _COMMITS:
             self._files.popitem(last=False)

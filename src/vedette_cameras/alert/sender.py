@@ -16,7 +16,7 @@ import structlog
 from msgspec import structs
 
 from vedette.client import Client
-from vedette.model.errors import NotFound
+from vedette.model.errors import Gone, NotFound
 from vedette_cameras.alert.channels import Channel, LaterError, RefusedError
 from vedette_cameras.alert.ledger import Ledger
 from vedette_cameras.alert.picture import Studio
@@ -172,7 +172,7 @@ class Sender:
             return b""
         try:
             return await self._client.get_file(IMAGES, "master", record.key)
-        except NotFound:
+        except (NotFound, Gone):
             return b""
 
     def _later(self, record: Record, reason: str, asked: float | None) -> Record:

@@ -14,7 +14,7 @@ import msgspec
 
 from vedette.client import Client
 from vedette.model.api import NumberedChange
-from vedette.model.errors import NotFound, VedetteError
+from vedette.model.errors import Gone, NotFound, VedetteError
 from vedette.model.job import TERMINAL
 from vedette_cameras.alert.failures import PIPELINES, failed, image_of
 from vedette_cameras.alert.ledger import Ledger
@@ -286,7 +286,7 @@ class Counts:
     async def _image_in(self, repo: str, commit: str, path: str) -> str:
         try:
             return _seen.decode(await self._client.get_file(repo, commit, path)).image
-        except (NotFound, msgspec.MsgspecError):
+        except (NotFound, Gone, msgspec.MsgspecError):
             return ""
 
     async def _read_failed(self) -> None:

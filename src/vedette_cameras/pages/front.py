@@ -8,7 +8,7 @@ import msgspec
 
 from vedette.client import Client
 from vedette.client.application import Panel, Sheet
-from vedette.model.errors import NotFound
+from vedette.model.errors import Gone, NotFound
 from vedette_cameras.ingest.offer import IMAGES
 from vedette_cameras.pages.marks import render
 from vedette_cameras.pages.picture import known
@@ -71,7 +71,7 @@ async def _refused(client: Client, path: str) -> ReasonRecord:
         return msgspec.json.decode(
             await client.get_file("validate", "master", path), type=ReasonRecord
         )
-    except (NotFound, msgspec.MsgspecError):
+    except (NotFound, Gone, msgspec.MsgspecError):
         return ReasonRecord(image=image, object="", reason="bad_name", detail="no reason on record")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from vedette.model.errors import NotFound
+from vedette.model.errors import Gone, NotFound
 from vedette_cameras import names
 from vedette_cameras.alert.record import Record
 from vedette_cameras.decisions import decided
@@ -149,5 +149,5 @@ async def _arrival(site: Site, image: str) -> Arrival | None:
     try:
         data = await site.client.get_file(ARRIVALS, "master", f"{image}.json")
         return msgspec.json.decode(data, type=Arrival)
-    except (NotFound, msgspec.MsgspecError):
+    except (NotFound, Gone, msgspec.MsgspecError):
         return None
