@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.storm.pipelines import LOADS
 from tests.storm.run import BACKENDS, storm
 
 
@@ -18,10 +19,14 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--backend", choices=list(BACKENDS), default="local")
+    parser.add_argument("--pipelines", choices=list(LOADS), default="shipped")
     words = parser.parse_args()
-    print(f"seed {words.seed}, {words.minutes:g} minutes, {words.backend}", flush=True)
+    print(
+        f"seed {words.seed}, {words.minutes:g} minutes, {words.backend}, {words.pipelines}",
+        flush=True,
+    )
     folder = Path(tempfile.mkdtemp(prefix="storm-"))
-    found = storm(words.backend, folder, words.seed, words.minutes * 60)
+    found = storm(words.backend, folder, words.seed, words.minutes * 60, words.pipelines)
     if found:
         print(f"what is left is in {folder}")
         return 1

@@ -183,6 +183,8 @@ def cluster(
             prefix = environ(provider, memory.noted.senders, [f"{k}={v}" for k, v in keys.items()])
             words = ["--listen", f"127.0.0.1:{free_port()}", "--database", url, "--objects", place]
             words += ["--workers", "1"]
+            (folder / f"s{number}").mkdir()
+            (folder / f"s{number}" / "vedette.toml").write_text("grace = 5.0\n")
             server = stack.enter_context(serving(folder / f"s{number}", *words, prefix=prefix))
             made.servers.append(server)
             made.proxies.append(stack.enter_context(before(server.address)))

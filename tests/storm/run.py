@@ -13,13 +13,12 @@ from typing import Any
 from tests.sendgrid import SendGridStub, sendgrid
 from tests.storm.api import Api
 from tests.storm.check import faults
-from tests.storm.clients import Camera, Client, Filer
+from tests.storm.clients import Camera, Client, Filer, Keeper, Scrapper
 from tests.storm.cluster import cluster
 from tests.storm.installation import Installation
 from tests.storm.local import local
 from tests.storm.memory import Memory
-from tests.storm.outputs import wrong_outputs
-from tests.storm.pipelines import DEVICES, REPOS, set_up
+from tests.storm.pipelines import DEVICES, LOADS, Load, repos, set_up, wrong_outputs
 from tests.storm.watch import Watch
 
 SENDERS = 3
@@ -31,18 +30,20 @@ Backend = Callable[
 BACKENDS: dict[str, Backend] = {"local": local, "cluster": cluster}
 
 
-def storm(backend: str, folder: Path, seed: int, seconds: float) -> list[str]:
+def storm(
+    backend: str, folder: Path, seed: int, seconds: float, pipelines: str = "shipped"
+) -> list[str]:
     """Run one in a folder; what is wrong afterwards. What was noted is left in `noted.json`."""
     chance = random.Random(seed)
-    memory = Memory(SENDERS)
+    memory, load = Memory(SENDERS), LOADS[pipelines]
     with (
         sendgrid() as provider,
         BACKENDS[backend](folder, memory, provider, chance) as installation,
     ):
         api = Api(*installation.addresses)
-        set_up(installation.servers[0])
-        clients = _clients(installation, seed)
-        watch = Watch(api, memory, REPOS)
+        set_up(installation.servers[0], load, memory)
+        clients = _clients(installation, seed, load)
+        watch = Watch(api, memory, repos(load))
         watch.start()
         for client in clients:
             client.start()
@@ -58,19 +59,24 @@ def storm(backend: str, folder: Path, seed: int, seconds: float) -> list[str]:
             finally:
                 watch.stop()
         again = settle(api)
+        api.sweep()
         installation.told()
         memory.save(folder / "noted.json")
-        found = [*faults(api, memory.noted), *wrong_outputs(api)]
+        found = [*faults(api, memory.noted), *wrong_outputs(api, load, memory.noted)]
         report(installation, memory, clients, again, found)
         api.close()
         return found
 
 
-def _clients(installation: Installation, seed: int) -> list[Client]:
+def _clients(installation: Installation, seed: int, load: Load) -> list[Client]:
     pictures = _pictures()
-    cameras = [Camera(installation.fronts, installation.memory, name, pictures) for name in DEVICES]
-    files = [Filer(installation.fronts, installation.memory, f"{seed}-{n}", 0.4) for n in range(2)]
-    return [*cameras, *files]
+    fronts, memory = installation.fronts, installation.memory
+    return [
+        *(Camera(fronts, memory, name, pictures, load.pause, load.door) for name in DEVICES),
+        *(Filer(fronts, memory, f"{seed}-{n}", 0.4) for n in range(2)),
+        Scrapper(fronts, memory, f"{seed}-scraps", 0.4),
+        Keeper(fronts, memory, f"{seed}-keeper", repos(load)),
+    ]
 
 
 def _pictures() -> list[bytes]:

@@ -105,7 +105,7 @@ def test_lost_doubled_and_unfinished_jobs_are_seen(
     jobs: list[dict[str, Any]], outputs: list[str], said: list[str]
 ) -> None:
     """T2 and R9: in reverse, what a lost, doubled or half-done job would look like."""
-    assert list(wrong_jobs(Told(jobs, {"in": ["a", "b"], "kept": outputs}))) == said
+    assert list(wrong_jobs(Told(jobs, {"in": ["a", "b"], "kept": outputs}), Noted())) == said
 
 
 def test_a_message_that_came_twice_needs_a_death_between_and_one_death_has_few() -> None:

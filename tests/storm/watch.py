@@ -50,5 +50,6 @@ class Watch:
     def _look(self, repo: str) -> None:
         for commit in self._api.commits(repo, enough=3):
             name = f"{repo}@{commit['id']}"
-            if commit["state"] == "finished" and name not in self._memory.noted.commits:
-                self._memory.noted.commits[name] = self._api.digest(repo, commit["id"])
+            new = commit["state"] == "finished" and name not in self._memory.noted.commits
+            if new and (digest := self._api.digest(repo, commit["id"])):
+                self._memory.noted.commits[name] = digest
