@@ -6,9 +6,12 @@ files to find what has changed. Ours is from the first byte until all outputs ar
 files are put at first; where nothing has changed one of them is put again with the bytes it has,
 which makes a commit and a job that skips N; the file that is added is put. `all put again` is what
 a user pays who does not know what has changed: N files are read from disk, sent and found to be
-there. `client` is one open client in a process that runs already, `CLI` is `vedette put-file` and
-then `vedette flush-commit`, each a process of its own. The server runs, as it does in practice.
-But for the first run, a time is the middle one of five.
+there. `client` is one open client in a process that runs already, `CLI` is `vedette put-file
+--wait`, a process that begins and ends with each run, as a peer's does. The server runs, as it does
+in practice. But for the first run, a time is the middle one of five, or of a slow peer of three.
+
+Who would take hours for so many tasks is given fewer, in the same run and beside as many of ours
+(see `most` in projects.py).
 
 Peers come from the package index, each into an environment of its own (see environments.py).
 """
@@ -60,22 +63,25 @@ def main() -> None:
     )
     options = parser.parse_args()
     report = Report("peers", options.json)
-    for count in options.tasks:
+    peers = [project for project in PROJECTS if project.name in options.only]
+    asked = {(min(count, peer.most), peer) for count in options.tasks for peer in peers}
+    for count in sorted({*options.tasks, *(count for count, _ in asked)}):
         report.say(f"{count:,} tasks")
+        given = [peer for peer in peers if (count, peer) in asked]
+        stages = {peer.like for peer in given} or set(STAGES)
         with scratch(options.scratch) as folder:
-            mine = ours(report, folder, count)
-            for project in PROJECTS:
-                if project.name in options.only and count <= project.most:
-                    beside(report, folder, count, project, mine, options)
+            mine = ours(report, folder, count, stages)
+            for project in given:
+                beside(report, folder, count, project, mine, options)
     report.end()
 
 
-def ours(report: Report, folder: Path, count: int) -> dict[str, Times]:
+def ours(report: Report, folder: Path, count: int, stages: set[str]) -> dict[str, Times]:
     """Seconds of the runs, for each sort of stage and each way to ask."""
     found: dict[str, Times] = {}
-    ways = {"client": by_client, "CLI": by_command}
-    for stage in STAGES:
-        for way, act in ways.items():
+    ways = {"client": by_client} if count < BY_CLIENT else {}
+    for stage in sorted(stages):
+        for way, act in {**ways, "CLI": by_command}.items():
             files = folder / f"{stage}-{way}" / "in"
             make_files(files, count)
             with server(folder / f"{stage}-{way}" / "data") as serving:
@@ -153,9 +159,9 @@ def peer(
 
     first = run(project.command)
     there(count)
-    same = [run(project.command) for _ in range(REPEATS)]
+    same = [run(project.command) for _ in range(project.repeats)]
     added = []
-    for number in range(REPEATS):
+    for number in range(project.repeats):
         one_more(folder / "in", number)
         added.append(run(project.command))
         there(count + number + 1)
@@ -253,18 +259,13 @@ async def packed(folder: Path) -> AsyncIterator[bytes]:
 
 
 def by_command(serving: Server, files: Path) -> Times:
-    """By the command line: two programs for each run."""
+    """By the command line: one program for each run."""
     environment = {**os.environ, "VEDETTE_ADDRESS": serving.address}
 
     def act(path: Path) -> None:
         where = ["/", "-r"] if path.is_dir() else [f"/{path.name}"]
-        for words in (
-            ["put-file", "in", "master", *where, "-f", str(path)],
-            ["flush-commit", "in@master", "--timeout", "900"],
-        ):
-            subprocess.run(
-                [VEDETTE, *words], env=environment, check=True, stdout=subprocess.DEVNULL
-            )
+        words = ["put-file", "in", "master", *where, "-f", str(path), "--wait"]
+        subprocess.run([VEDETTE, *words], env=environment, check=True, stdout=subprocess.DEVNULL)
 
     return measured(serving, files, act)
 

@@ -17,6 +17,7 @@ from vedette.model.paths import clean
 
 if TYPE_CHECKING:
     from vedette.client import Client
+    from vedette.model.files import WriteResult
 
 _PIECE = 1 << 20
 _WHOLE = 4 << 20
@@ -55,7 +56,7 @@ async def packed(sources: Sequence[Source], parallel: int) -> AsyncIterator[byte
 
 async def put_split(
     client: Client, repo: str, branch: str, sources: Sequence[Source], how: str, count: int
-) -> None:
+) -> WriteResult:
     """Put what sources are cut into, as numbered files (ENGINE P3)."""
     from vedette.cli.split import next_number, pieces
 
@@ -74,7 +75,7 @@ async def put_split(
         yield bytes(2 * tarfile.BLOCKSIZE)
 
     from_stdin = any(source.origin == "-" for source in sources)
-    await client.put_tar(repo, branch, tar() if from_stdin else tar)
+    return await client.put_tar(repo, branch, tar() if from_stdin else tar)
 
 
 async def bytes_of(source: Source) -> AsyncIterator[bytes]:

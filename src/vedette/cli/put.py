@@ -11,11 +11,12 @@ from vedette.cli import words
 from vedette.cli.session import place, speak
 from vedette.cli.sources import Source, listed, refuse_equal, sources_of
 from vedette.cli.web import fetched, is_address
-from vedette.model.errors import NotFound
+from vedette.model.errors import Invalid, NotFound, VedetteError
 from vedette.model.paths import clean
 
 if TYPE_CHECKING:
     from vedette.client import Client
+    from vedette.model.files import WriteResult
 
 _WHOLE = 4 << 20
 
@@ -36,6 +37,9 @@ _WHOLE = 4 << 20
               help="Cut SRC into files PATH/0000000000000000, ...")  # fmt: skip
 @words.option("--target-file-datums", type=words.integer(1), default=1, metavar="N",
               help="With --split: so many lines or values a file.")  # fmt: skip
+@words.option("--wait", is_flag=True, help="Wait for all jobs that it causes; fails if one does.")
+@words.option("--timeout", type=words.number(0), default=3600.0,
+              help="With --wait: give up after so many seconds.")  # fmt: skip
 @words.option("--compat", type=words.choice("1.x"), help="1.x: append, as that release did.")
 def put_file(
     where: tuple[str, ...],
@@ -49,6 +53,8 @@ def put_file(
     full_path: bool,
     split: str | None,
     target_file_datums: int,
+    wait: bool,
+    timeout: float,
     compat: str | None,
 ) -> None:
     """Write files into a branch: into its open commit if it has one, else as one new commit."""
@@ -61,37 +67,58 @@ def put_file(
     if len(origins) > 1 and not adds and split is None:
         refuse_equal(sources)
 
-    async def put(client: Client) -> None:
+    async def put(client: Client) -> WriteResult:
         if split is not None:
             from vedette.cli.packing import put_split
 
-            await put_split(client, repo, branch, sources, split, target_file_datums)
-        elif len(sources) == 1:
-            await _put_one(client, repo, branch, sources[0], adds)
-        else:
-            from vedette.cli.packing import packed
+            return await put_split(client, repo, branch, sources, split, target_file_datums)
+        if len(sources) == 1:
+            return await _put_one(client, repo, branch, sources[0], adds)
+        from vedette.cli.packing import packed
 
-            # Made anew when it must be sent again: then the files are read again.
-            tar = partial(packed, sources, parallelism)
-            await client.put_tar(repo, branch, tar, append=adds)
+        # Made anew when it must be sent again: then the files are read again.
+        tar = partial(packed, sources, parallelism)
+        return await client.put_tar(repo, branch, tar, append=adds)
 
-    speak(put, together=any(is_address(source.origin) for source in sources))
+    async def put_and_wait(client: Client) -> None:
+        made = await put(client)
+        if wait:
+            await _ended(client, made, timeout)
+
+    speak(put_and_wait, together=any(is_address(source.origin) for source in sources))
 
 
-async def _put_one(client: Client, repo: str, branch: str, source: Source, append: bool) -> None:
+async def _ended(client: Client, made: WriteResult, timeout: float) -> None:
+    """Wait for what a put causes. Raises Invalid where nothing is to come of it yet."""
+    for commit in made.commits:
+        if commit.state == "started":
+            raise Invalid(
+                f"the files are in the open commit of {commit.repo}@{commit.branch}, so there is "
+                "nothing to wait for: `vedette finish-commit` first"
+            )
+    flushed = await client.flush_commit(made.id, timeout)
+    for job in flushed.jobs:
+        if job.state != "SUCCESS":
+            raise VedetteError(f"job {job.id} of {job.pipeline}: {job.state} {job.reason}".strip())
+
+
+async def _put_one(
+    client: Client, repo: str, branch: str, source: Source, append: bool
+) -> WriteResult:
     path = clean(source.path)
     if source.origin == "-":
         from vedette.cli.packing import read_pieces
 
-        await client.put_file(repo, branch, path, read_pieces(sys.stdin.buffer), append=append)
-    elif is_address(source.origin):
+        return await client.put_file(
+            repo, branch, path, read_pieces(sys.stdin.buffer), append=append
+        )
+    if is_address(source.origin):
         web = partial(fetched, source.origin)
-        await client.put_file(repo, branch, path, web, append=append)
-    elif os.stat(source.origin).st_size <= _WHOLE:
+        return await client.put_file(repo, branch, path, web, append=append)
+    if os.stat(source.origin).st_size <= _WHOLE:
         with open(source.origin, "rb") as file:
             content = file.read()
-        await client.put_file(repo, branch, path, content, append=append)
-    else:
-        from vedette.cli.packing import bytes_of
+        return await client.put_file(repo, branch, path, content, append=append)
+    from vedette.cli.packing import bytes_of
 
-        await client.put_file(repo, branch, path, partial(bytes_of, source), append=append)
+    return await client.put_file(repo, branch, path, partial(bytes_of, source), append=append)
