@@ -229,18 +229,24 @@ def assign(round: Round, waiting: dict[str, int]) -> None:
     or what nobody has; only then what another has.
     """
     memory = round.memory
-    hands = [memory.workers[name] for name in waiting if name in memory.workers]
+    hands, heaps = [], {}
+    for name in waiting:
+        hand = memory.workers.get(name)
+        offered = readiness.heaps_for(memory, hand) if hand is not None else []
+        if hand is not None and any(offered):
+            hands.append(hand)
+            heaps[name] = offered
     hands.sort(key=lambda hand: (len(hand.leases), hand.name))
-    heaps = {hand.name: readiness.heaps_for(memory, hand) for hand in hands}
     idle = [hand for hand in hands if not hand.leases]
     busy = [hand for hand in hands if _may_hold_more(memory, hand)]
     for few, own in ((idle, True), (idle, False), (busy, True), (busy, False)):
         for hand in few:
-            if few is idle and (hand.leases or _full(memory, hand)):
+            groups = heaps[hand.name][:2] if own else heaps[hand.name][2:]
+            if not any(groups) or (few is idle and (hand.leases or _full(memory, hand))):
                 continue
             taken = round.leased.setdefault(hand.name, [])
             room = waiting[hand.name] - len(taken)
-            for group in heaps[hand.name][:2] if own else heaps[hand.name][2:]:
+            for group in groups:
                 room -= _fill(round, hand, min(room, 1) if few is idle else room, taken, group)
                 if few is idle and hand.leases:
                     break

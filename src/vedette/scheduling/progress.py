@@ -30,16 +30,17 @@ def _expand(round: Round, pipeline: Pipeline) -> None:
     """Expand, in order, the jobs that are not yet, those after a large one too."""
     if pipeline.state == "PAUSED":
         return
-    base = pipeline.good
+    before: Job | None = None
     for position, job in enumerate(list(islice(pipeline.jobs, RUN_AHEAD))):
         if not job.expanded:
             if job.expansion is None and not _ready(round, pipeline, job, position):
                 return
+            base = pipeline.good if before is None else _as_base(before)
             if not expansion.expand(round, job, base):
                 return
             if pipeline.state == "CRASHING":
                 leasing.retry_now(round, pipeline)
-        base = _as_base(job)
+        before = job
 
 
 def _ready(round: Round, pipeline: Pipeline, job: Job, position: int) -> bool:

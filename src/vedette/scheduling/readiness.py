@@ -38,7 +38,8 @@ def heaps_for(memory: Memory, hand: Worker) -> list[list[Heap]]:
         for name in [n for n, heap in heaps.items() if not heap and n not in memory.workers]:
             del heaps[name]
         for name, heap in heaps.items():
-            (own if name == hand.name else others if name else nobody).append(heap)
+            if heap:
+                (own if name == hand.name else others if name else nobody).append(heap)
     return [own, nobody, others]
 
 
