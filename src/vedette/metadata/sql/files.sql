@@ -33,7 +33,7 @@ SELECT path FROM live WHERE line = :line AND object IS NOT NULL
   AND path IN (SELECT value FROM json_each(:parents))
 UNION ALL SELECT path FROM (
   SELECT path FROM live WHERE line = :line AND path > :low AND path < :high
-    AND object IS NOT NULL ORDER BY path LIMIT 1)
+    AND object IS NOT NULL ORDER BY path LIMIT 1) AS below
 LIMIT 1;
 
 -- name: live_of_datum
@@ -53,7 +53,7 @@ SELECT from_seq, object, size, datum, gone FROM live
 WHERE line = :line AND path = :path AND from_seq <= :seq
 UNION ALL SELECT from_seq, object, size, datum, gone FROM (
   SELECT from_seq, to_seq, object, size, datum, gone FROM past
-  WHERE line = :line AND path = :path AND from_seq <= :seq ORDER BY from_seq DESC LIMIT 1)
+  WHERE line = :line AND path = :path AND from_seq <= :seq ORDER BY from_seq DESC LIMIT 1) AS before
 WHERE to_seq > :seq;
 
 -- name: live_page
