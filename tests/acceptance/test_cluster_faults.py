@@ -19,6 +19,7 @@ import pytest
 from tests.acceptance.test_cluster import Outputs, alone, begin, check
 from tests.cluster import Cluster, Member, hosts
 from tests.hosts import host_of, until
+from tests.proxy import proxied
 
 from vedette_cameras.runtimes import PIPELINES, code_folder
 
@@ -193,3 +194,88 @@ def test_the_host_of_the_leader_goes_away_and_then_that_of_the_next(
         assert first.role() == "leader"
         second.again()
         check(cluster, stream.wanted)
+
+
+def said(cluster: Cluster, word: str) -> bool:
+    """Whether a server's log has a word."""
+    return any(word in member.said() for member in cluster.servers)
+
+
+def test_the_bucket_is_cut_off_from_all_and_comes_back(tmp_path: Path, stream: Stream) -> None:
+    """C1: from servers and workers, while datums run; then it is killed besides."""
+    with cluster_at_work(tmp_path, stream) as cluster:
+        at_work(cluster, 0)
+        cluster.objects_host.cut()
+        until(lambda: said(cluster, "cannot write s3://"))
+        cluster.objects_host.mend()
+        put(cluster, stream.part(1))
+        cluster.objects.kill()
+        cluster.objects.again()
+        put(cluster, stream.part(2))
+        put(cluster, stream.part(3))
+        check(cluster, stream.wanted)
+
+
+def test_the_database_is_cut_off_from_all_and_comes_back(tmp_path: Path, stream: Stream) -> None:
+    """C1: whoever leads then, no answer was wrong; then it is killed besides."""
+    with cluster_at_work(tmp_path, stream) as cluster:
+        first, second = cluster.servers
+        with writing(first) as writer:
+            at_work(cluster, 0)
+            cluster.rows_host.cut()
+            until(lambda: said(cluster, "lock was lost"))
+            cluster.rows_host.mend()
+            done = len(writer.taken)
+            until(lambda: len(writer.taken) > done)
+        put(cluster, stream.part(1))
+        cluster.rows.kill()
+        cluster.rows.start()
+        put(cluster, stream.part(2))
+        put(cluster, stream.part(3))
+        check(cluster, stream.wanted)
+        there = second.files("beside")
+        assert there.keys() >= set(writer.taken)
+        assert not there.keys() & set(writer.refused)
+
+
+def test_the_bucket_and_the_database_are_both_cut_off_and_come_back(
+    tmp_path: Path, stream: Stream
+) -> None:
+    """C1, C2: for longer than a lease."""
+    with cluster_at_work(tmp_path, stream) as cluster:
+        at_work(cluster, 0)
+        cluster.objects_host.cut()
+        cluster.rows_host.cut()
+        until(lambda: said(cluster, "lock was lost"))
+        until(lambda: not any(member.role() == "leader" for member in cluster.servers))
+        cluster.rows_host.mend()
+        until(lambda: any(member.role() == "leader" for member in cluster.servers))
+        cluster.objects_host.mend()
+        for number in (1, 2, 3):
+            put(cluster, stream.part(number))
+        check(cluster, stream.wanted)
+
+
+def test_a_slow_network_everywhere_costs_time_only(tmp_path: Path, stream: Stream) -> None:
+    """100 ms each way to the servers, 5 ms to PostgreSQL, 20 ms to the bucket."""
+    with hosts(tmp_path) as cluster:
+        near = cluster.net.address
+        database, name = cluster.database.rsplit("/", 1)
+        with (
+            proxied(database.rpartition("@")[2], 0.005, listen=near) as rows,
+            proxied(cluster.objects.endpoint, 0.02, listen=near) as objects,
+        ):
+            url = f"postgresql://postgres@{rows.address.removeprefix('http://')}/{name}"
+            env = {**cluster.objects.environ, "AWS_ENDPOINT_URL": objects.address}
+            cluster.serve(2, url, env)
+            with (
+                proxied(cluster.servers[0].address, 0.1, listen=near) as one,
+                proxied(cluster.servers[1].address, 0.1, listen=near) as other,
+            ):
+                cluster.work(3, [one.address, other.address])
+                begin(cluster.servers[1], stream.specs)
+                put(cluster, stream.pictures)
+                check(cluster, stream.wanted)
+                assert one.passed + other.passed > 1_000_000
+                for each in (rows, objects):
+                    assert each.passed > 1_000_000
