@@ -263,6 +263,7 @@ def test_several_specs_from_standard_input(run: Run) -> None:
 
 
 def test_a_typo_in_a_spec_names_the_nearest_field(run: Run, tmp_path: Path) -> None:
+    run("create-repo", "images")
     spec = tmp_path / "typo.json"
     spec.write_text(json.dumps(COPY).replace('"stdin"', '"stdn"'))
     for command in ("create-pipeline", "validate-pipeline"):

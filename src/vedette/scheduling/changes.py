@@ -16,6 +16,7 @@ from vedette.scheduling import (
     recovery,
 )
 from vedette.scheduling.intents import (
+    BranchDeleted,
     BranchMoved,
     CommitsSquashed,
     DatumRestarted,
@@ -48,7 +49,7 @@ def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
         planning.plan_pipeline(round, pipeline, forced=[intent.num])
     elif isinstance(intent, BranchMoved):
         planning.plan_move(round, (intent.repo, intent.branch), intent.num)
-    elif isinstance(intent, CommitsSquashed | RepoDeleted):
+    elif isinstance(intent, CommitsSquashed | RepoDeleted | BranchDeleted):
         _gone(round, intent)
     elif isinstance(intent, PipelineStopped):
         _pause(round, intent.name)
@@ -65,10 +66,12 @@ def carry_out(round: Round, intent: Intent, runtimes: Runtimes) -> None:
         assert_never(intent)
 
 
-def _gone(round: Round, intent: CommitsSquashed | RepoDeleted) -> None:
+def _gone(round: Round, intent: CommitsSquashed | RepoDeleted | BranchDeleted) -> None:
     """What is kept in memory of commits that have gone must go too."""
     memory = round.memory
-    if isinstance(intent, RepoDeleted):
+    if isinstance(intent, BranchDeleted):
+        memory.planned.pop((intent.repo, intent.branch), None)
+    elif isinstance(intent, RepoDeleted):
         # A repo that is made later may have branches of these names.
         memory.planned = {b: num for b, num in memory.planned.items() if b[0] != intent.repo}
         _bereave(round, intent.repo)

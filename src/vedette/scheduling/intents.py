@@ -85,6 +85,13 @@ class BranchMoved(Struct, frozen=True):
     num: int
 
 
+class BranchDeleted(Struct, frozen=True):
+    """A branch has gone: until there is one of that name again, its readers have no input."""
+
+    repo: int
+    branch: str
+
+
 class RepoDeleted(Struct, frozen=True):
     """A repo has gone with all its branches; its key may be given to another."""
 
@@ -103,6 +110,7 @@ Intent = (
     | JobStopped
     | DatumRestarted
     | BranchMoved
+    | BranchDeleted
     | RepoDeleted
     | CommitsSquashed
     | PipelineStopped

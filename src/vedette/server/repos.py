@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from vedette.model.api import BranchHead, NewRepo
-from vedette.model.errors import Conflict, NotFound
 from vedette.model.files import BranchInfo, RepoInfo
 from vedette.model.paths import check_name
-from vedette.scheduling import pipelines, rerun
-from vedette.scheduling.intents import BranchMoved, PipelineMoved, RepoDeleted, intend
+from vedette.scheduling import removal, rerun
+from vedette.scheduling.intents import BranchMoved, PipelineMoved, intend
 from vedette.server.call import Call
 from vedette.server.site import Site
 from vedette.versioning import branches, commits, quota, repos
@@ -41,20 +40,7 @@ async def inspect_repo(site: Site, call: Call) -> RepoInfo:
 async def delete_repo(site: Site, call: Call) -> None:
     """Delete a repo, unless a pipeline needs it (ENGINE U4)."""
     name, force = call.params["repo"], call.query.force
-
-    def work(tx: Transaction) -> None:
-        repo = repos.get(tx.rows, name).id
-        readers = pipelines.readers(tx.rows, name)
-        if readers and not force:
-            raise Conflict(
-                f"repo {name!r} is used by pipeline {', '.join(readers)}: "
-                "delete that first, or use --force",
-                repo=name,
-            )
-        repos.delete(tx, name)
-        intend(tx, RepoDeleted(repo))
-
-    await site.write(work)
+    await site.write(lambda tx: removal.delete_repo(tx, name, force=force))
 
 
 async def list_branch(site: Site, call: Call) -> list[BranchInfo]:
@@ -86,16 +72,4 @@ async def put_branch(site: Site, call: Call) -> BranchInfo:
 async def delete_branch(site: Site, call: Call) -> None:
     """Delete a branch."""
     repo, branch, force = call.params["repo"], call.params["branch"], call.query.force
-
-    def work(tx: Transaction) -> None:
-        if all(b.name != branch for b in branches.listing(tx.rows, repo)):
-            raise NotFound(f"repo {repo!r} has no branch {branch!r}: see `vedette list-branch`")
-        readers = pipelines.readers(tx.rows, repo)
-        if readers and not force:
-            raise Conflict(
-                f"repo {repo!r} is used by pipeline {', '.join(readers)}: "
-                "delete that first, or use --force"
-            )
-        branches.delete(tx, repo, branch)
-
-    await site.write(work)
+    await site.write(lambda tx: removal.delete_branch(tx, repo, branch, force=force))
