@@ -139,6 +139,13 @@ class Postgres:
         """How to reach a database over TCP."""
         return f"postgresql://postgres@{self.address}:{self.port}/{database}"
 
+    def tool(self, program: str, *words: str) -> None:
+        """Run one of PostgreSQL's own programs, as whoever runs the tests."""
+        done = subprocess.run(
+            self._command(program, *words), capture_output=True, env=_environment(), check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+
     def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run a statement as the administrator; what it answers."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:

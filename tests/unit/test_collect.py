@@ -64,6 +64,20 @@ def test_garbage_is_kept_for_its_grace_period_which_is_longer_than_three_leases(
     assert faults(made) == [], "what waits for its grace period is no fault"
 
 
+def test_k3_grace_begins_when_the_last_who_named_it_has_gone(made: Rig) -> None:
+    """K3: not when an earlier one went. A copy of the store made within that time is whole."""
+    for repo in ("one", "two"):
+        made.repo(repo)
+        made.put(repo, {"/a": b"a" * 50_000})
+    made.loop.submit(lambda tx: repos.delete(tx, "one")).result()
+    between = clock()
+    made.loop.submit(lambda tx: repos.delete(tx, "two")).result()
+    looked = made.loop.submit(lambda tx: collect.take(tx, between + 1, ())).result()
+    assert looked.looked == 0
+    assert upkeep(made, Policy(grace=int(GRACE * 1e6))).collect(full=True).suspects == 1
+    assert made.loop.submit(lambda tx: collect.take(tx, clock(), ())).result().objects == 1
+
+
 @pytest.mark.parametrize("kind", SIZES)
 def test_an_upload_that_began_before_the_collector_and_ends_after_it_is_whole(
     made: Rig, kind: str

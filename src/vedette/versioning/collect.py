@@ -270,7 +270,8 @@ def batched(names: Collection[bytes]) -> Iterator[list[bytes]]:
 
 
 def _suspect(tx: Transaction, loose: Collection[bytes]) -> int:
-    tx.suspect((name,) for name in loose)
+    # Those that wait already go on waiting: else looking every day would keep them for ever.
+    tx.rows.many("garbage_found", [{"object": name, "since": tx.now} for name in loose])
     return len(loose)
 
 

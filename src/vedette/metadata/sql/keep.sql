@@ -1,5 +1,10 @@
 -- name: garbage_add
--- description: An object that may be nobody's any more.
+-- description: An object that may be nobody's any more; its time of grace begins now.
+INSERT INTO garbage(object, since) VALUES (:object, :since)
+ON CONFLICT(object) DO UPDATE SET since = excluded.since;
+
+-- name: garbage_found
+-- description: An object that is nobody's, and may have been for long.
 INSERT INTO garbage(object, since) VALUES (:object, :since) ON CONFLICT(object) DO NOTHING;
 
 -- name: garbage_due
