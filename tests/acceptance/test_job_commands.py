@@ -78,3 +78,18 @@ def test_waiting_for_what_does_not_end_is_one_line(server: Server) -> None:
     assert server("wait-job", job["id"], "--raw").rows[0]["state"] == "KILLED"
     server("delete-job", job["id"])
     assert server("list-job", "-p", "slow", "--raw").rows == []
+
+
+def test_both_spellings_where_the_verb_is_a_command_of_its_own(server: Server) -> None:
+    """`wait job`, `wait commit`, `extract pipeline` and `list job ID`, as in 2.x."""
+    commit = server.put("in", "b", b"2")
+    server("wait", "commit", f"in@{commit}")
+    server("wait", "commit", "in@master")
+    server("wait", "job", f"copy@{commit}")
+    server("wait", commit)
+    (listed,) = server("list", "job", commit, "--raw").rows
+    assert (listed["pipeline"], listed["commit"], listed["state"]) == ("copy", commit, "SUCCESS")
+    assert server("list-job", commit, "-p", "copy", "--raw").rows == [listed]
+    assert server("list-job", commit, "-p", "waiting", "--raw").rows == []
+    assert "No" not in server("list-job", commit).err
+    assert server("extract", "pipeline", "copy").out == server("extract-pipeline", "copy").out

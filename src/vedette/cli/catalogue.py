@@ -88,6 +88,9 @@ def named(words: Sequence[str]) -> tuple[str, Sequence[str]] | None:
     """The command that words begin with, and those that it is given: `put file` is `put-file`."""
     if not words:
         return None
+    both = "-".join(words[:2])
+    if len(words) > 2 and words[0] in COMMANDS and (both in COMMANDS or both in ALIASES):
+        return ALIASES.get(both, both), words[2:]  # `wait job ID`, though `wait` is one too
     if words[0] in COMMANDS or words[0] in ALIASES:
         return ALIASES.get(words[0], words[0]), words[1:]
     for name in ("-".join(words[:2]), "-".join(words[1::-1])):

@@ -18,13 +18,16 @@ _PAGE = 1000
 
 
 @words.command("list-job")
+@words.argument("commit", required=False, metavar="[ID]")
 @words.option("-p", "--pipeline", default="", help="Of one pipeline only.")
 @words.option("-n", "--number", type=words.integer(1, 10_000), default=100, help="So many at most.")
 @raw_option
 @connected
-async def list_job(client: Client, pipeline: str, number: int, raw: bool) -> None:
-    """List jobs, newest first."""
-    jobs = await client.list_job(pipeline, limit=number)
+async def list_job(
+    client: Client, commit: str | None, pipeline: str, number: int, raw: bool
+) -> None:
+    """List jobs, newest first; with the ID of a commit those that it caused."""
+    jobs = await client.list_job(pipeline, commit=commit or "", limit=number)
     if raw:
         shown.raw(jobs)
         return

@@ -277,10 +277,10 @@ class Client(LifeCalls, KeepCalls):
 
     # jobs and datums
     async def list_job(
-        self, pipeline: str = "", *, before: int | None = None, limit: int = 100
+        self, pipeline: str = "", *, commit: str = "", before: int | None = None, limit: int = 100
     ) -> list[JobInfo]:
-        """Jobs, newest first."""
-        query = {"pipeline": pipeline, "before": before, "limit": limit}
+        """Jobs, newest first; with `commit` those of that global id."""
+        query = {"pipeline": pipeline, "commit": commit, "before": before, "limit": limit}
         return await self._call(at.LIST_JOB, {}, query)
 
     async def inspect_job(self, job: str) -> JobInfo:

@@ -96,9 +96,10 @@ class DeletePipeline(Query, frozen=True, kw_only=True):
 
 
 class JobPage(Query, frozen=True, kw_only=True):
-    """Newest first; `before` is a job's number."""
+    """Newest first; `before` is a job's number, `commit` the global id that tied them together."""
 
     pipeline: str = ""
+    commit: str = ""
     before: Number | None = None
     limit: Number = 100
 

@@ -26,10 +26,17 @@ _encode = msgspec.json.Encoder().encode
 async def list_job(site: Site, call: Call) -> list[JobInfo]:
     """Jobs, newest first."""
     query = call.query
+    limit = site.page(query.limit)
     with site.read() as rows:
-        return jobs.listing(
-            rows, pipeline=query.pipeline or None, limit=site.page(query.limit), before=query.before
-        )
+        if query.commit:
+            found = [
+                job
+                for job in reversed(jobs.of_commit(rows, query.commit))
+                if job.pipeline == (query.pipeline or job.pipeline)
+                and (query.before is None or job.number < query.before)
+            ]
+            return found[:limit]
+        return jobs.listing(rows, pipeline=query.pipeline or None, limit=limit, before=query.before)
 
 
 async def inspect_job(site: Site, call: Call) -> JobInfo:
