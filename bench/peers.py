@@ -30,7 +30,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from environments import clean_environment, installed, present
-from measure import COMMAND_IMAGE, IMAGE, ROOT, Report, Server, arguments, median, scratch, server
+from measure import (
+    COMMAND_IMAGE,
+    IMAGE,
+    ROOT,
+    Report,
+    Server,
+    arguments,
+    compiled,
+    median,
+    scratch,
+    server,
+)
 from projects import PROJECTS, Project
 from vedette.cli.packing import header
 from vedette.client import Client
@@ -63,6 +74,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     report = Report("peers", options.json)
+    compiled()
     peers = [project for project in PROJECTS if project.name in options.only]
     asked = {(min(count, peer.most), peer) for count in options.tasks for peer in peers}
     for count in sorted({*options.tasks, *(count for count, _ in asked)}):

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.object_servers import Weed
 
 from environments import clean_environment, installed, present
-from measure import ROOT, Report, Server, arguments, cpu, scratch, server
+from measure import ROOT, Report, Server, arguments, compiled, cpu, scratch, server
 from vedette.cli.packing import header
 
 FOLDER = 1000
@@ -57,6 +57,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     report = Report("put", options.json)
+    compiled()
     sizes = (("1 KB", options.small, 1000), ("100 KB", options.large, 100_000))
     for name, count, size in sizes:
         if count:

@@ -194,7 +194,19 @@ def test_only_addresses_of_plain_http_are_spoken_to_without_a_loop(
     assert is_plain(address) is plain
 
 
-HEAVY = ("asyncio", "ssl", "httpx2", "anyio", "h11", "logging", "yaml", "rich", "click", "inspect")
+HEAVY = (
+    "asyncio",
+    "ssl",
+    "httpx2",
+    "anyio",
+    "h11",
+    "logging",
+    "yaml",
+    "rich",
+    "click",
+    "inspect",
+    "threading",
+)
 SCRIPT = f"""
 import sys
 from vedette.cli.main import outcome

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -24,9 +23,10 @@ _SERVER = {"--address": Word(["--address"]), "--token": Word(["--token"])}
 def run() -> NoReturn:
     """The entry point: run the command line and exit with a code that says how it went."""
     code = outcome(sys.argv[1:])
-    if "asyncio" in sys.modules or threading.active_count() > 1:
+    if "threading" in sys.modules:
         sys.exit(code)
-    # Nothing is left to be done. To take the interpreter apart would cost a tenth of a command.
+    # Nobody else is at work, and nothing is left to be done. To take the interpreter apart would
+    # cost a tenth of a command.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # told already, or nobody reads it any more
             stream.flush()
