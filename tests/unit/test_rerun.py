@@ -52,6 +52,27 @@ def move(engine: Rig, to: str = "try") -> None:
     engine.loop.submit(work).result()
 
 
+def test_s3_what_a_pipeline_writes_moves_to_a_rerun_and_nowhere_else(engine: Rig) -> None:
+    """S3, S5: the outputs that its next job skips would not be in what it was moved to."""
+    heads = engine.heads("one")
+
+    def to(ref: str) -> bool:
+        def work(tx: Transaction) -> bool:
+            head = commits.resolve(tx.rows, "one", ref).num if ref else None
+            return rerun.adopt(tx, "one", "master", head)
+
+        return engine.loop.submit(work).result()
+
+    for ref in ("master^", heads[-1], ""):
+        with pytest.raises(Conflict, match="branch one@master is what pipeline one writes"):
+            to(ref)
+    assert not to("master")
+    engine.move("one", "older", "master^")
+    again(engine)
+    engine.settle()
+    move(engine)
+
+
 def models(engine: Rig, ref: str = "master") -> dict[str, bytes]:
     """Which model each output was made with."""
     return {path: data.partition(b"model/m=")[2] for path, data in engine.tree("one", ref).items()}

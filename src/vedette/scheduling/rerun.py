@@ -59,11 +59,12 @@ def _forget(tx: Transaction, row: Row) -> None:
         tx.rows.run(query, id=row[0])
 
 
-def adopt(tx: Transaction, repo: str, branch: str, head: int) -> bool:
+def adopt(tx: Transaction, repo: str, branch: str, head: int | None) -> bool:
     """Before a branch is moved: where it is a live one and moves to a rerun, take that over.
 
     If so, `PipelineMoved` is to be intended once the readers of the branch have been told.
-    Raises Conflict where the pipeline has another version by now, or writes a large commit.
+    Raises Conflict where the pipeline has another version by now, or writes a large commit; and
+    where a live branch would move anywhere else: what its next job skips would not be in it (S3).
     """
     live = tx.rows.one("pipeline_by_name", name=repo)
     if live is None or live[3] != branch:
@@ -75,6 +76,13 @@ def adopt(tx: Transaction, repo: str, branch: str, head: int) -> bool:
         if good is not None and good[4] == head:
             _take_over(tx, live, beside, good[0])
             return True
+    present = tx.rows.one("branch_head", repo=live[2], name=branch)
+    if present is None or present[0] != head:
+        raise Conflict(
+            f"branch {repo}@{branch} is what pipeline {repo} writes: it moves to what "
+            "`rerun-pipeline --all` wrote into another branch, and nowhere else; for an older "
+            "state, make a branch of another name"
+        )
     return False
 
 

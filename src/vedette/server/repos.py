@@ -57,7 +57,7 @@ async def put_branch(site: Site, call: Call) -> BranchInfo:
     def work(tx: Transaction) -> BranchInfo:
         check_name(branch, "branch")
         head = None if not body.head else commits.resolve(tx.rows, repo, body.head).num
-        adopted = head is not None and rerun.adopt(tx, repo, branch, head)
+        adopted = rerun.adopt(tx, repo, branch, head)
         branches.move(tx, repo, branch, head)
         if head is not None:
             # Pipelines that read this branch have something new to look at (ENGINE T6).
