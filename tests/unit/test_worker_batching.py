@@ -186,6 +186,23 @@ def test_lazy_files_of_a_batch_are_fetched_when_opened(bench: Bench) -> None:
     assert [result.download for result in results] == [1, 1]
 
 
+@pytest.mark.parametrize("batching", [False, True])
+def test_who_is_told_too_late_to_stop_does_not_stop_what_comes_next(
+    bench: Bench, batching: bool
+) -> None:
+    """C2: a datum may end while its lease is taken away."""
+    code = bench.code(
+        "sh", "-c", f"while {ASK}; do echo a; done" if batching else "echo a",
+        datum_batching=batching,
+    )  # fmt: skip
+    bench.run(code, *given("a"))
+    (worker,) = bench.agent._workers
+    assert worker._slot is not None
+    worker._slot.abandon()
+    (result,) = bench.run(code, *given("b"))
+    assert texts(result, "stdout") == ["a"]
+
+
 def test_exit_zero_in_a_datum_ends_it_well(bench: Bench) -> None:
     script = f"{ASK}; . /pfs/.env; cp $images /pfs/out/x; echo pid=$$"
     first, second = run(bench, script, "a", "b")

@@ -223,7 +223,8 @@ class _Worker:
                 kind = BatchSlot if code.spec.transform.datum_batching else CommandSlot
                 self._slot = kind(self._source, code, runtime, folder, self._settings.hidden)
             slot, self._running = self._slot, task
-        assert slot is not None
+            assert slot is not None
+            slot.begin_anew()
         try:
             return slot.run(task, following)
         except Abandoned:

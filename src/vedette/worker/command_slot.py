@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -55,6 +56,7 @@ class CommandSlot:
         self._slot: Slot | None = None
         self._lines: Lines | None = None
         self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
         self._cpu = 0.0
         self._killed = 0
         self._env = command_env.for_code(runtime, code)
@@ -62,6 +64,11 @@ class CommandSlot:
     def abandon(self) -> None:
         """Stop at once what runs; safe from any thread."""
         os.write(self._wake_write, b"x")
+
+    def begin_anew(self) -> None:
+        """Whatever was to be stopped has ended: what runs next is not meant."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
 
     def close(self) -> None:
         """End every process and remove the folder."""
