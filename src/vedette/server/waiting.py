@@ -11,9 +11,9 @@ from vedette.server.site import Site
 
 T = TypeVar("T")
 # Under load a round ends every few milliseconds: looking at each would cost more than it tells.
-# Who waits for something quick is told at once, who waits long is told a little later.
-_FIRST_PAUSE = 0.0002
-_PAUSE = 0.02
+# Who waits for something quick is told at once, who waits long is told a little later. The event
+# loop sleeps for a whole number of milliseconds: where there is to be no pause it must not sleep.
+_PAUSES = (0.0, 0.001, 0.002, 0.004, 0.008, 0.016, 0.02)
 _LONGEST = 1.0
 
 
@@ -26,7 +26,7 @@ async def waited(site: Site, look: Callable[[], Awaitable[T | None]], timeout: f
         raise Invalid(f"timeout {timeout}: use 0 to {site.limits.wait_seconds:g} seconds")
     clock = asyncio.get_running_loop()
     end = clock.time() + timeout
-    pause = _FIRST_PAUSE
+    pauses = iter(_PAUSES)
     with site.hub.listening() as listener:
         while True:
             found = await look()
@@ -38,5 +38,5 @@ async def waited(site: Site, look: Callable[[], Awaitable[T | None]], timeout: f
             if left <= 0:
                 return None
             await listener.next(min(left, _LONGEST))
-            await asyncio.sleep(min(pause, max(left, 0)))
-            pause = min(pause * 2, _PAUSE)
+            if pause := next(pauses, _PAUSES[-1]):
+                await asyncio.sleep(min(pause, left))
