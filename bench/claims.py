@@ -35,6 +35,8 @@ WORKERS, BATCH, FILES = 8, 16, 5_000
 class _Anywhere:
     """Every spec runs in one pool."""
 
+    idle = False
+
     def problem(self, spec: PipelineSpec) -> str | None:
         """Nothing is wrong."""
         return None

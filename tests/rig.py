@@ -39,6 +39,8 @@ class RecoveredError(Exception):
 class OnePool:
     """Every image but `unknown` runs in one pool."""
 
+    idle = False
+
     def problem(self, spec: PipelineSpec) -> str | None:
         """Why a spec cannot run."""
         return 'add ["unknown"]' if spec.transform.image == "unknown" else None

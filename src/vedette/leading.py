@@ -89,7 +89,7 @@ class Leading:
         known: dict[str, Any] = {}
         for app in self.apps:
             known.update(app.runtimes())
-        images = runtimes.load(settings.runtimes, known)
+        images = runtimes.load(settings.runtimes, known, idle=settings.workers == 0)
         self._workers = _workers(settings, images)
         launcher = ProcessLauncher(
             partial(agent_for, settings=self._workers),

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.rig import NotReadyError, Rig, copy, pfs, rig
+from tests.rig import NotReadyError, OnePool, Rig, copy, pfs, rig
 
 from vedette.metadata.store import MetadataStore
 from vedette.model.work import Result, Task
-from vedette.scheduling import datums, pipelines
+from vedette.scheduling import datums, hosts, pipelines
 from vedette.versioning import commits
 
 
@@ -187,6 +187,30 @@ def test_c3_an_unknown_image_leaves_the_pipeline_crashing_with_the_line_to_add(
     assert info.state == "CRASHING"
     assert "no host that serves image 'unknown'" in info.reason
     assert info.reason.endswith('here: add ["unknown"]')
+
+
+def test_c3_a_server_that_runs_nothing_says_that_no_host_works_for_it(
+    engine: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnePool, "idle", True)
+    monkeypatch.setattr(hosts, "ALONE", 1)
+    engine.end()
+    engine.begin()
+    engine.working = False
+    engine.loop.source.release(engine.worker, "gone").result()
+    engine.pipeline("one", pfs("images", "/*"))
+    with engine.store.read() as rows:
+        assert pipelines.inspect(rows, "one").state != "CRASHING", "there is nothing to do yet"
+    engine.put("images", {"/a": b"1"})
+
+    def reason() -> str:
+        with engine.store.read() as rows:
+            info = pipelines.inspect(rows, "one")
+        return info.reason if info.state == "CRASHING" else ""
+
+    engine.wait_for(lambda: reason().startswith("no host works for this server"))
+    engine.loop.source.register(engine.worker, "pool")
+    engine.wait_for(lambda: not reason())
 
 
 def test_c1_unfinished_jobs_go_on_after_a_restart(engine: Rig) -> None:

@@ -33,9 +33,13 @@ _OWN = Runtime(runtime="python", pool="own")
 
 
 class Runtimes:
-    """Runtimes by image name; an entry may end in `/*`, and the most exact one counts."""
+    """Runtimes by image name; an entry may end in `/*`, and the most exact one counts.
 
-    def __init__(self, known: Mapping[str, Runtime]) -> None:
+    `idle`: they say what other hosts can run, for this one runs nothing.
+    """
+
+    def __init__(self, known: Mapping[str, Runtime], *, idle: bool = False) -> None:
+        self.idle = idle
         self._known = dict(known)
         self._slots = {entry.pool: entry.slots for entry in known.values() if entry.slots}
 
@@ -105,7 +109,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def load(file: Path | None, known: Mapping[str, Mapping[str, Any]]) -> Runtimes:
+def load(
+    file: Path | None, known: Mapping[str, Mapping[str, Any]], *, idle: bool = False
+) -> Runtimes:
     """The runtimes known out of the box, and over them those of a TOML file.
 
     Raises `Invalid` with the entry and the fault.
@@ -123,7 +129,7 @@ def load(file: Path | None, known: Mapping[str, Mapping[str, Any]]) -> Runtimes:
                 found[name] = _runtime(name, entry, file.parent)
             except Invalid as error:
                 raise Invalid(f"--runtimes {file}: {error.message}") from None
-    return Runtimes(found)
+    return Runtimes(found, idle=idle)
 
 
 def _runtime(name: str, entry: Any, base: Path | None) -> Runtime:

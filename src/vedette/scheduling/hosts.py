@@ -1,7 +1,8 @@
 """Pipelines that only other hosts can run: whether one does (ENGINE C3).
 
 Workers go by themselves when there is nothing to do, so a pipeline without work says nothing about
-hosts; one that has work and no worker for a while has no host.
+hosts; one that has work and no worker for a while has no host. Where the server runs nothing itself
+that holds for all pipelines together.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ def look(round: Round, pipeline: Pipeline, *, new: bool = False) -> int | None:
 
 
 def _served(round: Round, pipeline: Pipeline) -> bool:
+    if not pipeline.elsewhere:  # any host will do that works for us at all
+        return bool(round.memory.workers)
     return pipeline.pool is not None and any(
         worker.pool == pipeline.pool.key and (worker.only is None or pipeline.name in worker.only)
         for worker in round.memory.workers.values()

@@ -176,7 +176,7 @@ def register(round: Round, worker: Worker) -> None:
         worker.leases = known.leases
     round.memory.workers[worker.name] = worker
     for pipeline in round.memory.order:
-        if pipeline.elsewhere:
+        if pipeline.problem:
             hosts.look(round, pipeline)
 
 

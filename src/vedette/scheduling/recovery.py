@@ -19,12 +19,18 @@ from vedette.scheduling.rounds import Paged
 from vedette.scheduling.running import Base, Branch, Going, Job, Leaf, Memory, Pipeline
 from vedette.versioning import drafts
 
+_NOBODY = (
+    "no host works for this server, which leaves all work to others (--workers 0): "
+    "start `vedette worker` on one"
+)
 GONE = -1
 """Stands for the number of a repo that was deleted by force."""
 
 
 class Runtimes(Protocol):
-    """Where a spec can run; see `vedette.launchers.runtimes`."""
+    """Where a spec can run; see `vedette.launchers.runtimes`. `idle`: nothing runs here at all."""
+
+    idle: bool
 
     def problem(self, spec: PipelineSpec) -> str | None:
         """Why a spec cannot run here, with the way out; None if it can."""
@@ -101,6 +107,7 @@ def make(rows: Rows, row: Row, runtimes: Runtimes) -> Pipeline:
     problem = runtimes.problem(spec)
     if problem is None:
         pipeline.pool = runtimes.pool_of(spec)
+        pipeline.problem = _NOBODY if runtimes.idle else ""
     else:
         # A host that knows the image may yet offer to run it: a pool that nobody here serves.
         pipeline.problem, pipeline.elsewhere = _alone(spec, problem), True

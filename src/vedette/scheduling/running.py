@@ -65,8 +65,9 @@ class Clock:
 class Pipeline:
     """A pipeline and its unfinished jobs, oldest first.
 
-    `problem` is why it cannot run here, `turn` when its oldest unfinished job became that
-    (microseconds). `behind` is what is left to do of a large job before another may end.
+    `problem` is why it cannot run here, or that nothing does, `turn` when its oldest unfinished job
+    became that (microseconds). `behind` is what is left to do of a large job before another may
+    end.
     `good` is the newest job that succeeded, `standing` how many of its datums stand failed (-1:
     not known). `seconds` is a running mean of what a datum takes.
     `retry_at` (microseconds) is when a crashing pipeline is tried again; `probe` the number of the

@@ -21,7 +21,7 @@ def due(round: Round) -> int | None:
     for pipeline in round.memory.order:
         if pipeline.state == "CRASHING" and pipeline.jobs and pipeline.retry_at > round.now:
             times.append(pipeline.retry_at)
-        if pipeline.elsewhere:
+        if pipeline.problem:
             times.append(hosts.look(round, pipeline))
     watched = [w.seen for w in round.memory.workers.values() if w.leases or w.host]
     if watched:  # those who beat in the meantime are found alive
