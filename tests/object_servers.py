@@ -125,6 +125,16 @@ class ObjectServer:
         """Start it over the same data."""
         self._begin()
 
+    def recover(self, seconds: float) -> None:
+        """Wait until it answers again; start it anew when it does not within so long."""
+        limit = time.monotonic() + seconds
+        while not self._answers():
+            if time.monotonic() > limit:
+                self.kill()
+                self.again()
+                return
+            time.sleep(0.1)
+
 
 class Weed(ObjectServer):
     """SeaweedFS: master, volume, filer and S3 in one process, with files on disk."""

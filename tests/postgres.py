@@ -39,15 +39,17 @@ class Postgres:
     """A server of our own: its processes, and databases on it.
 
     On another host than this, it is at that host's `address` and starts by the words of `prefix`.
+    `room` is the folder of a disk that is seen by those words, and made its own, for the data.
     """
 
     def __init__(
-        self, folder: Path, address: str = "127.0.0.1", prefix: Sequence[str] = ()
-    ) -> None:
+        self, folder: Path, address: str = "127.0.0.1", prefix: Sequence[str] = (),
+        room: Path | None = None,
+    ) -> None:  # fmt: skip
         self.folder = folder
         self.address = address
         self._prefix = prefix
-        self.data = folder / "data"
+        self.data = (room or folder) / "data"
         self.user = _unprivileged()
         self._numbers = count(1)
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -68,9 +70,10 @@ class Postgres:
         return [str(self._programs / program), *words]
 
     def _run(self, program: str, *words: str) -> None:
+        prefix, user = self._entering()
         done = subprocess.run(
-            self._command(program, *words), user=self.user, cwd=self.folder, capture_output=True,
-            env=_environment(), check=False,
+            [*prefix, *self._command(program, *words)], user=user, cwd=self.folder,
+            capture_output=True, env=_environment(), check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr.decode()
 
@@ -78,10 +81,7 @@ class Postgres:
         """Begin to serve, and wait until it does."""
         settings = {**_SETTINGS, "listen_addresses": self.address}
         words = [w for k, v in settings.items() for w in ("-c", f"{k}={v}")]
-        prefix, user = list(self._prefix), self.user
-        if prefix and user is not None:  # who enters a network must be root until then
-            prefix += ["--setuid", str(pwd.getpwnam(user).pw_uid)]
-            user = None
+        prefix, user = self._entering()
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*prefix, *self._command("postgres", "-D", str(self.data), "-p", str(self.port),
@@ -95,6 +95,28 @@ class Postgres:
             except psycopg.OperationalError:
                 assert self.process.poll() is None and time.monotonic() < limit, self.said()
                 time.sleep(0.02)
+            else:
+                return
+
+    def _entering(self) -> tuple[list[str], str | None]:
+        """Words before a command, and its user where they do not change it."""
+        if not self._prefix or self.user is None:
+            return list(self._prefix), self.user
+        # Who enters another host must be root until then.
+        return [*self._prefix, "--setuid", str(pwd.getpwnam(self.user).pw_uid)], None
+
+    def recover(self) -> None:
+        """Wait until it answers again; start it where it gave up."""
+        limit = time.monotonic() + PATIENCE
+        while True:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                self.start()
+            try:
+                psycopg.connect(self.url("postgres")).close()
+            except psycopg.OperationalError:
+                assert time.monotonic() < limit, self.said()
+                time.sleep(0.1)
             else:
                 return
 
@@ -194,19 +216,27 @@ def _unprivileged() -> str | None:
     return "postgres" if "postgres" in known else "nobody"
 
 
+def owner() -> int:
+    """The number of the user whose the files of a server are."""
+    user = _unprivileged()
+    return os.getuid() if user is None else pwd.getpwnam(user).pw_uid
+
+
 def _environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 
 
 @contextmanager
-def postgres_server(address: str = "127.0.0.1", prefix: Sequence[str] = ()) -> Iterator[Postgres]:
+def postgres_server(
+    address: str = "127.0.0.1", prefix: Sequence[str] = (), room: Path | None = None
+) -> Iterator[Postgres]:
     """A server that ends with the block. Its folder is short, as names of sockets must be."""
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     folder.chmod(0o755)
     server = None
     try:
-        server = Postgres(folder, address, prefix)
+        server = Postgres(folder, address, prefix, room)
         yield server
     finally:
         if server is not None:

@@ -20,13 +20,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--backend", choices=list(BACKENDS), default="local")
     parser.add_argument("--pipelines", choices=list(LOADS), default="shipped")
+    parser.add_argument("--only", action="append", default=[], metavar="WORD",
+                        help="strike only with faults whose names have this word")  # fmt: skip
     words = parser.parse_args()
     print(
         f"seed {words.seed}, {words.minutes:g} minutes, {words.backend}, {words.pipelines}",
         flush=True,
     )
     folder = Path(tempfile.mkdtemp(prefix="storm-"))
-    found = storm(words.backend, folder, words.seed, words.minutes * 60, words.pipelines)
+    found = storm(
+        words.backend, folder, words.seed, words.minutes * 60, words.pipelines, words.only
+    )
     if found:
         print(f"what is left is in {folder}")
         return 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,14 +15,18 @@ from tests.hosts import Worker
 from tests.object_proxy import Proxy, before
 from tests.object_servers import ObjectServer, Weed
 from tests.object_servers import running as object_server
-from tests.postgres import Postgres, postgres_server
+from tests.postgres import Postgres, owner, postgres_server
 from tests.program import PATIENCE, Server, descendants, serving
 from tests.sendgrid import SendGridStub
+from tests.storm.disk import Disk, disk
 from tests.storm.installation import LONG, Installation, environ, free_port
 from tests.storm.memory import Memory
 
 SERVERS = 2
 HOSTS = 2
+_LEFT = (0, 20_000, 400_000, 4_000_000)
+"""Bytes that a full disk still has."""
+_RECOVERY_SECONDS = 15.0
 
 
 class Host:
@@ -47,11 +53,11 @@ class Cluster(Installation):
 
     def __init__(
         self, memory: Memory, provider: SendGridStub, chance: random.Random,
-        rows: Postgres, objects: ObjectServer,
+        rows: tuple[Postgres, Disk | None], objects: tuple[ObjectServer, Disk],
     ) -> None:  # fmt: skip
         super().__init__(memory, provider, chance)
-        self._rows = rows
-        self._objects = objects
+        self._rows, self._rows_room = rows
+        self._objects, self._objects_room = objects
         self.hosts: list[Host] = []
         self.to_objects: list[Proxy] = []
         self.to_hosts: list[Proxy] = []
@@ -62,12 +68,15 @@ class Cluster(Installation):
             "the leader pauses": (2, self.pause_leader),
             "postgresql": (2, self.kill_rows),
             "the object store": (1, self.kill_objects),
+            "the object store has no room": (2, self.fill_objects),
             "answers of the object store": (2, self.lose_objects),
             "a host": (3, self.kill_host),
             "a host pauses": (2, self.pause_host),
             "a host is cut off": (2, self.cut_host),
             "answers to hosts": (3, self.lose_hosts),
         }
+        if self._rows_room is not None:
+            self.faults["postgresql has no room"] = (2, self.fill_rows)
 
     def below(self) -> list[int]:
         """The processes of servers and of hosts."""
@@ -124,6 +133,23 @@ class Cluster(Installation):
         self._rows.start()
         self.upset("postgresql is back")
 
+    def fill_rows(self) -> None:
+        """No room but for a page or a few; it may end because of that, and another may lead."""
+        assert self._rows_room is not None, "else there is no such fault"
+        self.upset("postgresql has no room")
+        self._rows_room.fill(self.chance.choice(_LEFT))
+        time.sleep(self.chance.uniform(0.5, 4.0))
+        self._rows_room.free()
+        self._rows.recover()
+        self.upset("postgresql has room")
+
+    def fill_objects(self) -> None:
+        """The bucket takes nothing for a while, or half of it."""
+        self._objects_room.fill(self.chance.choice(_LEFT))
+        time.sleep(self.chance.uniform(0.5, 4.0))
+        self._objects_room.free()
+        self._objects.recover(_RECOVERY_SECONDS)
+
     def kill_objects(self) -> None:
         """The bucket is gone for some seconds."""
         self._objects.kill()
@@ -156,6 +182,9 @@ class Cluster(Installation):
 
     def calm(self) -> None:
         """As ever, and both servers know who leads."""
+        for room in (self._rows_room, self._objects_room):
+            if room is not None:
+                room.free()
         super().calm()
         for proxy in (*self.to_objects, *self.to_hosts):
             proxy.lose = 0
@@ -166,20 +195,39 @@ class Cluster(Installation):
                 time.sleep(0.1)
 
 
+def _rows(stack: ExitStack) -> tuple[Postgres, Disk | None]:
+    """A PostgreSQL and the disk of its data, where whoever runs it can look for it.
+
+    Only root can make it one: in a namespace of their own, others would seem to be root, for whom
+    PostgreSQL does not run.
+    """
+    if os.geteuid() != 0:
+        return stack.enter_context(postgres_server()), None
+    place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgdisk")))
+    place.chmod(0o755)
+    room = stack.enter_context(disk(place / "disk", owner()))
+    return stack.enter_context(postgres_server(prefix=room.words, room=room.folder)), room
+
+
+def _objects(stack: ExitStack, folder: Path) -> tuple[ObjectServer, Disk]:
+    """A bucket and the disk of its data."""
+    room = stack.enter_context(disk(folder / "weed"))
+    return stack.enter_context(object_server(Weed, folder, prefix=[*room.words, "--"])), room
+
+
 @contextmanager
 def cluster(
     folder: Path, memory: Memory, provider: SendGridStub, chance: random.Random
 ) -> Iterator[Cluster]:
     """A clustered installation, ended with the block."""
     with ExitStack() as stack:
-        rows = stack.enter_context(postgres_server())
-        objects = stack.enter_context(object_server(Weed, folder))
+        rows, objects = _rows(stack), _objects(stack, folder)
         made = Cluster(memory, provider, chance, rows, objects)
-        url, place = rows.empty(), objects.place()
+        url, place = rows[0].empty(), objects[0].place()
         for number in range(SERVERS):
-            store = stack.enter_context(before(objects.endpoint))
+            store = stack.enter_context(before(objects[0].endpoint))
             made.to_objects.append(store)
-            keys = {**objects.environ, "AWS_ENDPOINT_URL": store.endpoint}
+            keys = {**objects[0].environ, "AWS_ENDPOINT_URL": store.endpoint}
             prefix = environ(provider, memory.noted.senders, [f"{k}={v}" for k, v in keys.items()])
             words = ["--listen", f"127.0.0.1:{free_port()}", "--database", url, "--objects", place]
             words += ["--workers", "1"]

@@ -16,14 +16,14 @@ _PAGE = 4096
 class Disk:
     """A file system in memory, in a mount namespace that a process of ours holds open.
 
-    `words` before a command make it see the disk at `folder`.
+    `words` before a command make it see the disk at `folder`. It belongs to the user `owner`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, owner: int = 0) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         own_users = [] if os.getuid() == 0 else ["--map-root-user"]
-        mount = f'mount -t tmpfs -o size={_ROOM},mode=700 none "{folder}"'
+        mount = f'mount -t tmpfs -o size={_ROOM},mode=700,uid={owner} none "{folder}"'
         self._holder = subprocess.Popen(
             [_program("unshare"), "--mount", *own_users, "sh", "-c",
              f"{mount} && echo mounted && exec cat"],
@@ -34,7 +34,7 @@ class Disk:
         assert said == b"mounted\n", "no mount namespace can be had here: a disk cannot be made"
         enter = [_program("nsenter"), "--target", str(self._holder.pid)]
         self.words = [*enter, *(["--user", "--preserve-credentials"] if own_users else []),
-                      "--mount", "--"]  # fmt: skip
+                      "--mount"]  # fmt: skip
 
     @property
     def inside(self) -> Path:
@@ -70,9 +70,9 @@ def _program(name: str) -> str:
 
 
 @contextmanager
-def disk(folder: Path) -> Iterator[Disk]:
+def disk(folder: Path, owner: int = 0) -> Iterator[Disk]:
     """A disk at a folder, gone with the block."""
-    made = Disk(folder)
+    made = Disk(folder, owner)
     try:
         yield made
     finally:

@@ -64,7 +64,7 @@ def local(
     with disk(data) as room:
         (room.inside / "vedette.toml").write_text("grace = 1.0\n")
         words = ["--listen", f"127.0.0.1:{free_port()}"]
-        prefix = [*room.words, *environ(provider, memory.noted.senders)]
+        prefix = [*room.words, "--", *environ(provider, memory.noted.senders)]
         with serving(data, *words, prefix=prefix) as server, before(server.address) as proxy:
             made = Local(memory, provider, chance, room)
             made.servers.append(server)

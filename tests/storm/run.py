@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,20 @@ BACKENDS: dict[str, Backend] = {"local": local, "cluster": cluster}
 
 
 def storm(
-    backend: str, folder: Path, seed: int, seconds: float, pipelines: str = "shipped"
-) -> list[str]:
-    """Run one in a folder; what is wrong afterwards. What was noted is left in `noted.json`."""
+    backend: str, folder: Path, seed: int, seconds: float, pipelines: str = "shipped",
+    only: Sequence[str] = (),
+) -> list[str]:  # fmt: skip
+    """Run one in a folder; what is wrong afterwards. What was noted is left in `noted.json`.
+
+    `only`: words of the names of the faults to strike with; all if there are none.
+    """
     chance = random.Random(seed)
     memory, load = Memory(SENDERS), LOADS[pipelines]
     with (
         sendgrid() as provider,
         BACKENDS[backend](folder, memory, provider, chance) as installation,
     ):
+        installation.keep_to(only)
         api = Api(*installation.addresses)
         set_up(installation.servers[0], load, memory)
         clients = _clients(installation, seed, load)
