@@ -20,6 +20,12 @@ from psycopg.types.string import StrBinaryDumper
 _SETTINGS = {
     "synchronous_commit": "on",
     "jit": "off",
+    # Every query of ours goes by an index. What the planner thinks of the sizes of tables is wrong
+    # where they have just grown, and then it would read whole ones.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     "client_min_messages": "warning",
     "standard_conforming_strings": "on",
     "idle_in_transaction_session_timeout": "60s",

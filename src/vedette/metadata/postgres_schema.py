@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 
 import psycopg
+from msgspec import structs
 
 from vedette.metadata import dialect
 from vedette.metadata.migrate import (
@@ -34,6 +35,7 @@ OLDEST = 14
 # hardly both halves of them.
 _MIGRATING = "7650, 1"
 _ALIVE = 7651
+_OWN = "-- schema/postgres/ has it\n"
 
 
 def check(connection: psycopg.Connection) -> None:
@@ -82,7 +84,7 @@ def migrate(
     """
     if extra is None:
         extra = additions() if steps is None else {}
-    steps = migrations() if steps is None else steps
+    steps = _with(migrations() if steps is None else steps, extra)
     with connection.transaction():
         connection.execute(f"SELECT pg_advisory_xact_lock({_MIGRATING})")
         connection.execute(dialect.schema(VERSIONS))
@@ -107,7 +109,9 @@ def migrate(
 
 def unfinished(connection: psycopg.Connection, steps: list[Migration] | None = None) -> list[str]:
     """The names of migrations whose second halves have not been run."""
-    todo = pending(_done(connection), migrations() if steps is None else steps, ("post",))
+    if steps is None:
+        steps = _with(migrations(), additions())
+    todo = pending(_done(connection), steps, ("post",))
     return [f"{step.number:04}_{step.name}" for step, _, _ in todo]
 
 
@@ -119,6 +123,16 @@ def alive(connection: psycopg.Connection) -> int:
         [_ALIVE],
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def _with(steps: list[Migration], extra: dict[int, Migration]) -> list[Migration]:
+    """Migrations that have a second half also where only PostgreSQL has something to do in it."""
+    found = []
+    for step in steps:
+        more = extra.get(step.number)
+        both = step if more is None or step.post else structs.replace(step, post=more.post and _OWN)
+        found.append(both)
+    return found
 
 
 def _done(connection: psycopg.Connection) -> set[tuple[int, str]]:

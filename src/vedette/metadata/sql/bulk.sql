@@ -61,7 +61,8 @@ WHERE x.job = :job AND x.how = 'gone' AND m.ident > :after ORDER BY m.ident LIMI
 
 -- name: failed_beside
 -- description: how many failed datums of a pipeline a large job leaves as they are
-SELECT count(*) FROM datum d JOIN member m ON m.datum = d.num AND m.ident = d.ident
-WHERE d.state = 'failed' AND d.pipeline = :name AND m.pipeline = :pipeline AND NOT EXISTS (
+SELECT count(*) FROM datum d WHERE d.state = 'failed' AND d.pipeline = :name
+AND (SELECT m.datum FROM member m WHERE m.pipeline = :pipeline AND m.ident = d.ident) = d.num
+AND NOT EXISTS (
   SELECT 1 FROM datum n JOIN job_datum x ON x.job = :job AND x.datum = n.num
-  WHERE n.ident = m.ident)
+  WHERE n.ident = d.ident)

@@ -22,7 +22,8 @@ ORDER BY pipeline LIMIT 1
 
 -- name: draft_past
 -- description: a page of what a draft closed
-SELECT path FROM past WHERE line = :line AND to_seq = :seq ORDER BY path LIMIT :limit
+SELECT path FROM past INDEXED BY past_to
+WHERE line = :line AND to_seq = :seq ORDER BY path LIMIT :limit
 
 -- name: draft_reopen
 -- description: put back what a draft closed in a range of paths
@@ -39,7 +40,8 @@ DELETE FROM past WHERE line = :line AND to_seq = :seq AND path >= :first AND pat
 -- name: draft_unmake
 -- description: take away a page of what a draft wrote
 DELETE FROM live WHERE line = :line AND path IN (
-  SELECT path FROM live WHERE line = :line AND from_seq = :seq ORDER BY path LIMIT :limit)
+  SELECT path FROM live INDEXED BY live_from
+  WHERE line = :line AND from_seq = :seq ORDER BY path LIMIT :limit)
 
 -- name: line_drop
 -- description: a line that no commit was ever made on

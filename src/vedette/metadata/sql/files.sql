@@ -38,7 +38,8 @@ LIMIT 1;
 
 -- name: live_of_datum
 -- description: The files of a datum on a line now.
-SELECT path FROM live WHERE line = :line AND datum = :datum ORDER BY path;
+SELECT path FROM live INDEXED BY live_datum
+WHERE line = :line AND datum = :datum ORDER BY path;
 
 -- name: old_of_datum
 -- description: The files of a datum at an earlier place on a line.

@@ -210,12 +210,14 @@ ON CONFLICT(line) DO UPDATE SET seq = excluded.seq;
 
 -- name: old_live
 -- description: A page of files, still there, that were written between two places of a line.
-SELECT path, from_seq, object FROM live WHERE line = :line AND from_seq > :after
+SELECT path, from_seq, object FROM live INDEXED BY live_from
+WHERE line = :line AND from_seq > :after
 AND from_seq <= :until AND gone IS NULL AND object IS NOT NULL ORDER BY from_seq LIMIT :limit;
 
 -- name: old_past
 -- description: A page of former files that were written between two places of a line.
-SELECT path, from_seq, object FROM past WHERE line = :line AND from_seq > :after
+SELECT path, from_seq, object FROM past INDEXED BY past_from
+WHERE line = :line AND from_seq > :after
 AND from_seq <= :until AND gone IS NULL AND object IS NOT NULL ORDER BY from_seq LIMIT :limit;
 
 -- name: versions_live
@@ -352,14 +354,14 @@ DELETE FROM squashed WHERE id = :id;
 -- name: squash_past
 -- description: A page of former files that no commit shows any more; their objects.
 DELETE FROM past WHERE line = :line AND from_seq > :above AND path IN (
-  SELECT path FROM past WHERE line = :line AND to_seq > :seq AND to_seq <= :until
+  SELECT path FROM past INDEXED BY past_to WHERE line = :line AND to_seq > :seq AND to_seq <= :until
   AND from_seq > :above LIMIT :limit)
 AND to_seq > :seq AND to_seq <= :until RETURNING object;
 
 -- name: squash_live
 -- description: A page of a line's last files that no commit shows any more; their objects.
 DELETE FROM live WHERE line = :line AND from_seq > :above AND path IN (
-  SELECT path FROM live WHERE line = :line AND from_seq > :above LIMIT :limit) RETURNING object;
+  SELECT path FROM live INDEXED BY live_from WHERE line = :line AND from_seq > :above LIMIT :limit) RETURNING object;
 
 -- name: usage_versions
 -- description: Number and bytes of all versions of files of a repo whose bytes were not deleted.
@@ -373,9 +375,9 @@ SELECT count(*), coalesce(sum(v.size), 0) FROM (
 -- description: Number and bytes of the contents that a commit brought, and bytes of those that no
 -- other version of a file has, in any repo.
 WITH brought(object, size) AS (
-  SELECT object, size FROM live
+  SELECT object, size FROM live INDEXED BY live_from
   WHERE line = :line AND from_seq = :seq AND object IS NOT NULL AND gone IS NULL
-  UNION SELECT object, size FROM past
+  UNION SELECT object, size FROM past INDEXED BY past_from
   WHERE line = :line AND from_seq = :seq AND object IS NOT NULL AND gone IS NULL)
 SELECT count(*), coalesce(sum(b.size), 0), coalesce(sum(CASE
   WHEN EXISTS (SELECT 1 FROM live f WHERE f.object = b.object AND f.gone IS NULL

@@ -72,8 +72,7 @@ GROUP BY pipeline, state
 SELECT count(*) FROM datum d WHERE d.state = 'failed' AND d.pipeline = :pipeline AND
 EXISTS (SELECT 1 FROM pipeline p
   WHERE (p.name = d.pipeline OR p.id = (SELECT j.pipeline FROM job j WHERE j.num = d.job))
-  AND (EXISTS (SELECT 1 FROM member m
-      WHERE m.pipeline = p.id AND m.ident = d.ident AND m.datum = d.num)
+  AND ((SELECT m.datum FROM member m WHERE m.pipeline = p.id AND m.ident = d.ident) = d.num
     OR EXISTS (SELECT 1 FROM job o WHERE o.num = d.job AND o.pipeline = p.id
       AND o.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE'))
     OR EXISTS (SELECT 1 FROM job_datum x WHERE x.datum = d.num AND x.how = 'failed'
@@ -215,18 +214,18 @@ UPDATE datum SET state = 'queued', worker = NULL WHERE state = 'leased'
 
 -- name: failed_members
 -- description: failed datums that belong to a pipeline's newest job
-SELECT d.num, d.ident FROM datum d JOIN member m ON m.datum = d.num AND m.ident = d.ident
-WHERE d.state = 'failed' AND d.pipeline = :name AND m.pipeline = :pipeline
+SELECT d.num, d.ident FROM datum d WHERE d.state = 'failed' AND d.pipeline = :name
+AND (SELECT m.datum FROM member m WHERE m.pipeline = :pipeline AND m.ident = d.ident) = d.num
 
 -- name: recovered_members
 -- description: recovered datums that belong to a pipeline's newest job
-SELECT d.num, d.ident FROM datum d JOIN member m ON m.datum = d.num AND m.ident = d.ident
-WHERE d.state = 'recovered' AND d.pipeline = :name AND m.pipeline = :pipeline
+SELECT d.num, d.ident FROM datum d WHERE d.state = 'recovered' AND d.pipeline = :name
+AND (SELECT m.datum FROM member m WHERE m.pipeline = :pipeline AND m.ident = d.ident) = d.num
 
 -- name: failed_member_count
 -- description: how many datums of a pipeline's newest job stand failed
-SELECT count(*) FROM datum d JOIN member m ON m.datum = d.num AND m.ident = d.ident
-WHERE d.state = 'failed' AND d.pipeline = :name AND m.pipeline = :pipeline
+SELECT count(*) FROM datum d WHERE d.state = 'failed' AND d.pipeline = :name
+AND (SELECT m.datum FROM member m WHERE m.pipeline = :pipeline AND m.ident = d.ident) = d.num
 
 -- name: add_job_datum
 -- description: what a job did with a datum
@@ -337,7 +336,7 @@ WHERE x.job = :job AND x.datum > :after AND x.how <> 'gone' ORDER BY x.datum LIM
 -- description: the datums that an unfinished job waits for
 SELECT d.num, d.ident, d.pipeline, d.state, d.inputs, d.tries, d.reason, d.finished, d.seconds,
   d.result, d.state
-FROM datum d WHERE d.job = :job AND d.num > :after ORDER BY d.num LIMIT :limit
+FROM datum d WHERE d.job = :job AND -d.num < 0 - :after ORDER BY -d.num DESC LIMIT :limit
 
 -- name: datum_info
 -- description: one datum by its number
@@ -360,8 +359,7 @@ FROM datum d LEFT JOIN job j ON j.num = d.job
 WHERE d.state = 'failed' AND d.num > :after AND
 EXISTS (SELECT 1 FROM pipeline p
   WHERE (p.name = d.pipeline OR p.id = (SELECT j.pipeline FROM job j WHERE j.num = d.job))
-  AND (EXISTS (SELECT 1 FROM member m
-      WHERE m.pipeline = p.id AND m.ident = d.ident AND m.datum = d.num)
+  AND ((SELECT m.datum FROM member m WHERE m.pipeline = p.id AND m.ident = d.ident) = d.num
     OR EXISTS (SELECT 1 FROM job o WHERE o.num = d.job AND o.pipeline = p.id
       AND o.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE'))
     OR EXISTS (SELECT 1 FROM job_datum x WHERE x.datum = d.num AND x.how = 'failed'
@@ -377,8 +375,7 @@ FROM datum d LEFT JOIN job j ON j.num = d.job
 WHERE d.state = 'failed' AND d.pipeline = :pipeline AND d.num > :after AND
 EXISTS (SELECT 1 FROM pipeline p
   WHERE (p.name = d.pipeline OR p.id = (SELECT j.pipeline FROM job j WHERE j.num = d.job))
-  AND (EXISTS (SELECT 1 FROM member m
-      WHERE m.pipeline = p.id AND m.ident = d.ident AND m.datum = d.num)
+  AND ((SELECT m.datum FROM member m WHERE m.pipeline = p.id AND m.ident = d.ident) = d.num
     OR EXISTS (SELECT 1 FROM job o WHERE o.num = d.job AND o.pipeline = p.id
       AND o.state NOT IN ('SUCCESS','FAILURE','KILLED','UNRUNNABLE'))
     OR EXISTS (SELECT 1 FROM job_datum x WHERE x.datum = d.num AND x.how = 'failed'
