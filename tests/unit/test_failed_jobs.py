@@ -164,3 +164,29 @@ def test_s4_a_datum_that_failed_is_listed_until_it_is_replaced(engine: Rig, mode
     engine.pipeline("one", pfs("images", "/*"))
     engine.settle()
     assert listed() == []
+
+
+def test_m3_a_clash_that_only_merging_finds_fails_the_job_and_no_round(engine: Rig) -> None:
+    """A result that was there already clashes with a new one when what is shared is merged."""
+    engine.repo("notes")
+    engine.code["p"] = lambda task, _: {"/one": b"%d" % task.datum}
+    engine.put_all({"images": {"/a": b"1", "/b": b"1"}, "notes": {"/a": b"1"}})
+    both = {"union": [pfs("images", "/*"), pfs("notes", "/*")]}
+    engine.pipeline("p", both, on_datum_failure="datum", output_conflict="last")
+    engine.pipeline("other", pfs("images", "/*"))
+    engine.settle()
+    before = engine.tree("p")
+    pairs = {
+        "cross": [
+            {"union": [pfs("images", "/*", name="a"), pfs("notes", "/*", name="b")]},
+            {"union": [pfs("notes", "/nothing", name="c"), pfs("images", "/**", name="d")]},
+        ]
+    }
+    engine.pipeline("p", pairs, update=True, output_conflict="identical")
+    engine.settle()
+    assert states(engine, "p")[-1] == "FAILURE"
+    assert "wrote different bytes" in engine.jobs("p")[0].reason
+    assert engine.tree("p") == before
+    engine.put("images", {"/c": b"1"})
+    engine.settle()
+    assert states(engine, "other")[-1] == "SUCCESS"

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import structs
 
-from vedette.model.errors import OverQuota
+from vedette.model.errors import OverQuota, PathConflict
 from vedette.model.events import Event
 from vedette.model.ids import CommitId
 from vedette.scheduling import bulk, effects, expansion, leasing, planning, rounds
@@ -44,7 +44,7 @@ def finish(round: Round, job: Job) -> bool:
                 _close_at_once(round, job)
         elif not job.closing.go_on(round):
             return False
-    except (ClashError, OverQuota) as refused:
+    except (ClashError, PathConflict, OverQuota) as refused:
         fail(round, job, "FAILURE", str(refused))
         return True
     pipeline = job.pipeline
@@ -101,10 +101,9 @@ def go_on_behind(round: Round, pipeline: Pipeline, at_once: bool = False) -> boo
 def _may_break_off(round: Round, job: Job) -> bool:
     """Whether a clash, or a limit, could come when something has been written already."""
     spec = job.pipeline.spec
-    if spec.output_conflict != "error" and spec.on_datum_failure == "job":
-        return True
     return (
-        job.spilled
+        spec.output_conflict != "error"
+        or job.spilled
         or job.full
         or bool(job.gone)
         or sum(len(e.outputs) for e in job.effects.values()) > 1
