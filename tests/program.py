@@ -70,14 +70,18 @@ class Server:
         ]  # fmt: skip
         self.process = self._begin()
 
-    def _begin(self) -> subprocess.Popen[bytes]:
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Start the process, and do not wait until it serves."""
         with self.log.open("ab") as log:
             self._from = log.tell()
-            process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 self._words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment()
             )
+        return self.process
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        process = self.begin()
         self.address = ""
-        self.process = process
         limit = time.monotonic() + PATIENCE
         while not self.address:
             for line in self.said().splitlines():

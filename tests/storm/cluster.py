@@ -94,19 +94,18 @@ class Cluster(Installation):
 
     def kill_server(self) -> None:
         """Any of them."""
-        self._kill(self.chance.choice(self.servers))
+        self._kill(self.chance.choice(self.servers), self._pause_before_return())
 
     def kill_leader(self) -> None:
         """The other goes on; sometimes this one is back before it does."""
-        self._kill(self.leader())
+        self._kill(self.leader(), self._pause_before_return())
 
-    def _kill(self, server: Server) -> None:
-        self.wake(server.process.pid)
-        self.upset("a server was killed")
-        server.kill()
-        self.upset("a server was killed")
-        time.sleep(self.chance.choice((0.0, 1.0, 6.0)))
-        server.again()
+    def _pause_before_return(self) -> float:
+        return self.chance.choice((0.0, 1.0, 6.0))
+
+    def working(self) -> Server:
+        """The leader."""
+        return self.leader()
 
     def pause_server(self) -> None:
         """Any of them."""

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+import httpx2
 from tests.object_proxy import Proxy
 from tests.program import Server, descendants
 from tests.sendgrid import SendGridStub, Trick
@@ -41,6 +42,8 @@ class Installation:
             "a process below pauses": (1, self.pause_below),
             "answers to clients": (3, self.lose_answers),
             "the mail provider": (2, self.trick),
+            "one that keeps house": (2, self.kill_keeping),
+            "one twice": (2, self.kill_twice),
         }
         self._paused: dict[int, threading.Timer] = {}
 
@@ -132,6 +135,38 @@ class Installation:
     def woken(self, pid: int) -> None:
         """Called before a process goes on."""
 
+    def working(self) -> Server:
+        """The server that does the work."""
+        return self.servers[0]
+
+    def kill_keeping(self) -> None:
+        """Garbage is being collected, at whatever step of it."""
+        server = self.working()
+        address = f"{server.address}/v1/garbage?full=true"
+        asked = threading.Thread(target=_post, args=(address,))
+        asked.start()
+        time.sleep(self.chance.uniform(0.0, 0.4))
+        self._kill(server)
+        asked.join()
+
+    def kill_twice(self) -> None:
+        """Killed, and killed again while it reads what it has to go on with."""
+        server = self.working()
+        self.wake(server.process.pid)
+        self.upset("a server was killed")
+        server.kill()
+        server.begin()
+        time.sleep(self.chance.uniform(0.2, 2.0))
+        self._kill(server)
+
+    def _kill(self, server: Server, pause: float = 0.0) -> None:
+        self.wake(server.process.pid)
+        self.upset("a server was killed")
+        server.kill()
+        self.upset("a server was killed")
+        time.sleep(pause)
+        server.again()
+
     def lose_answers(self) -> None:
         """What clients ask for is done, and they are not told."""
         self.chance.choice(self.proxies).lose += self.chance.randint(1, 3)
@@ -140,6 +175,11 @@ class Installation:
         """The mail provider refuses, breaks, is slow, or hangs up after it took a message."""
         with self.provider.lock:
             self.provider.tricks.extend(self.chance.choices(_TRICKS, k=self.chance.randint(1, 3)))
+
+
+def _post(address: str) -> None:
+    with suppress(httpx2.TransportError):
+        httpx2.post(address, timeout=30.0, trust_env=False)
 
 
 def _signal(pid: int, number: int) -> None:

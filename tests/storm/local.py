@@ -32,12 +32,7 @@ class Local(Installation):
 
     def kill_server(self) -> None:
         """A power cut, without the loss of what was not synced."""
-        self.upset("the server was killed")
-        (server,) = self.servers
-        self.wake(server.process.pid)
-        server.kill()
-        self.upset("the server was killed")
-        server.again()
+        self._kill(self.servers[0])
 
     def pause_server(self) -> None:
         """Nobody answers for a while: leases lapse, unless the server knows better."""
