@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.processes import below
+from tests.processes import below, words
 
 from vedette.metadata.postgres import PostgresStore
 from vedette.metadata.sqlite import SqliteStore
@@ -125,10 +125,18 @@ class Postgres:
         return (self.folder / "log").read_text(errors="replace")
 
     def kill(self) -> None:
-        """End it as a crash would. Its children notice by themselves."""
+        """End it as a crash would. Its children notice by themselves; they have gone then.
+
+        Another may be started at once: while they live it would write to the same files as they.
+        """
         assert self.process is not None
+        children = list(below(self.process.pid))
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        limit = time.monotonic() + PATIENCE
+        while any(words(child) for child in children):
+            assert time.monotonic() < limit, "a child of a killed PostgreSQL lives on"
+            time.sleep(0.005)
 
     def pause(self) -> None:
         """Stop all its processes: connections stay, what is sent is acknowledged, nobody answers.

@@ -32,6 +32,7 @@ _ASK_AGAIN_SECONDS = 0.2
 _EPOCH = Asked("SELECT epoch FROM leader FOR SHARE")
 _NUMBER = Asked("SELECT pg_current_xact_id()::text")
 _READ = Asked("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+_BECAME = "SELECT pg_xact_status($1::text::xid8)"
 _WRITE = Asked("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
 _ROLLBACK = Asked("ROLLBACK")
 
@@ -140,7 +141,10 @@ class PostgresStore:
         """What became of a transaction whose COMMIT was not answered. Waits for the database."""
         while not self._closed.wait(_ASK_AGAIN_SECONDS):
             with suppress(psycopg.OperationalError), self._connect("vedette asks") as asking:
-                row = asking.execute("SELECT pg_xact_status($1::text::xid8)", [number]).fetchone()
+                try:
+                    row = asking.execute(_BECAME, [number]).fetchone()
+                except psycopg.errors.InvalidParameterValue:
+                    return False  # a crash took all that was written of it, even its number
                 if row and row[0] != "in progress":
                     return bool(row[0] == "committed")
         raise Unavailable(
