@@ -202,3 +202,12 @@ def test_p10_a_path_that_ends_in_a_slash_is_a_directory_to_copy_into(run: Run) -
     run("copy-file", "images@master:d/a", "images@copy:/", code=0)
     run("copy-file", "images@master:d", "images@copy:all/", code=0)
     assert files(run, "copy") == {"/in/a": "1", "/a": "1", "/all/a": "1"}
+
+
+def test_p10_a_large_directory_is_copied_by_one_commit(run: Run) -> None:
+    """P10: as many files as one call may put."""
+    lines = b"\n".join(b"%d" % number for number in range(10_001))
+    run("put-file", "images", "master", "all", "--split", "line", stdin=lines, code=0)
+    run("copy-file", "images@master:/all", "images@copy:/", code=0)
+    (head,) = run("inspect-commit", "images", "copy", "--raw", code=0).objects()
+    assert (head["files"], head["parent"], head["size"]) == (10_001, None, len(lines))

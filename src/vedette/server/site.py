@@ -39,7 +39,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     stream: int = 64 << 30
     json: int = 16 << 20
     msgpack: int = 256 << 20
-    writes: int = 10_000
+    writes: int = 1_000_000
     files: int = 1_000_000
     page: int = 10_000
     wait_seconds: float = 86_400.0
