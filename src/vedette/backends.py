@@ -83,9 +83,16 @@ def bound_folder(settings: Settings, store: MetadataStore) -> Path:
     own would find nothing of what others accepted.
     """
     folder = Path(settings.objects) if settings.objects else settings.data
-    if not settings.objects and not settings.database:
-        return folder
     mark = folder / "objects.mark"
+    if not settings.objects and not settings.database:
+        with store.read() as rows:
+            bound = rows.one("setting_get", name=MARK)
+        if bound is not None and (not mark.exists() or mark.read_text("ascii") != bound[0]):
+            raise Conflict(
+                f"the objects of this data are not in {folder}, but in the folder that --objects "
+                "named before: say it again"
+            )
+        return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         here = mark.read_text(encoding="ascii") if mark.exists() else ""

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from tests.program import PROGRAM, Server, environment, run, serving
 
+from vedette.backends import keep
+from vedette.metadata.sqlite import SqliteStore
 from vedette.model.errors import Conflict, Corrupt, Invalid
 from vedette.versioning.backup import backup, copying, deleting, restore
 
@@ -207,3 +209,39 @@ def test_of_two_restores_one_is_refused_and_one_that_fails_leaves_nothing(tmp_pa
     (copy / "lock").unlink()
     assert restore(copy, again).objects == 1
     assert not (copy / "lock").exists(), "a backup may be on a disk that is only to be read"
+
+
+@pytest.mark.parametrize(
+    ("name", "place"), [("moved", "database x at h:1"), ("objects", "s3://bucket/site")]
+)
+def test_a_folder_whose_rows_or_objects_have_moved_is_refused(
+    tmp_path: Path, name: str, place: str
+) -> None:
+    """Else it would be backed up day after day as it was when they moved."""
+    data, copy = tmp_path / "data", tmp_path / "copy"
+    with serving(data):
+        pass
+    backup(data, copy)
+    before = (copy / "metadata.sqlite").read_bytes()
+    with closing(SqliteStore(data / "metadata.sqlite")) as store:
+        keep(store, name, place)
+    refused = run(["backup", copy, "--data", data])
+    assert refused.code == 2 and f"of {data} are in " in refused.err and place in refused.err
+    assert refused.err.count("\n") == 1
+    assert (copy / "metadata.sqlite").read_bytes() == before
+    assert not (copy / "metadata.sqlite.new").exists()
+
+
+def test_objects_in_another_folder_are_missed_at_once_by_a_server_and_a_backup(
+    tmp_path: Path,
+) -> None:
+    data, objects, copy = tmp_path / "data", tmp_path / "objects", tmp_path / "copy"
+    with serving(data, "--objects", str(objects)) as server:
+        server("create-repo", "images")
+        server.put("images", "/a", os.urandom(SIZES[2]))
+    for words in (["serve", "--listen", "127.0.0.1:0"], ["backup", copy]):
+        refused = run([*words, "--data", data])
+        assert refused.code in (2, 4) and "folder" in refused.err and "--objects" in refused.err
+        assert refused.err.count("\n") == 1
+    with serving(data, "--objects", str(objects)) as server:
+        assert len(server.content("images", "/a")) == SIZES[2]

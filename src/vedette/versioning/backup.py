@@ -96,6 +96,11 @@ def backup(data: Path, target: Path) -> Copied:
             fresh = target / f"{ROWS}.new"
             fresh.unlink(missing_ok=True)
             copy_rows(data / ROWS, fresh)
+            try:
+                _check_whole(fresh, data)
+            except Invalid:
+                fresh.unlink()
+                raise
             copied, packs = _objects(data, target, fresh, mark)
             for name in _SETTINGS:
                 if (data / name).is_file():
@@ -159,6 +164,30 @@ def _unchanged(source: Path) -> Iterator[None]:
         if not quiet:
             raise Conflict(f"a backup is being written to {source}: wait for its end")
         yield
+
+
+def _check_whole(rows: Path, data: Path) -> None:
+    """Raise Invalid for a data folder that `migrate-store` or `--objects` left without a part."""
+    with closing(sqlite3.connect(f"file:{rows}?mode=ro", uri=True)) as found:
+        (known,) = found.execute(
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'setting'"
+        ).fetchone()
+        said = dict(found.execute("SELECT name, value FROM setting")) if known else {}
+    if "moved" in said:
+        raise Invalid(
+            f"the rows of {data} are in the {said['moved']} now: use the means of that database, "
+            "then those of the objects' place"
+        )
+    if "objects.mark" in said and not (data / "objects.mark").exists():
+        raise Invalid(
+            f"the objects of {data} are in another folder, which --objects named: copy the rows "
+            "(with no server running), then that folder"
+        )
+    if "objects" in said:
+        raise Invalid(
+            f"the objects of {data} are in {said['objects']}: copy the rows (with no server "
+            "running), then the bucket"
+        )
 
 
 def _check_apart(inner: Path, outer: Path) -> None:
