@@ -278,6 +278,25 @@ def test_u5_what_a_stopped_pipeline_would_not_do_is_refused(engine: Rig) -> None
         engine.loop.submit(lambda tx: datums.restart(tx, 1)).result()
 
 
+def test_r9_a_stopped_job_counts_what_was_done_and_calls_nothing_else_skipped(
+    engine: Rig,
+) -> None:
+    """R9, U5: what neither ran nor was there already is in the reason, not among the skipped."""
+    engine.pipeline("one", pfs("images", "/*"))
+    engine.put("images", {"/a": b"1", "/b": b"1", "/c": b"1"})
+    engine.settle()
+    gate = engine.code["one"] = Gate()
+    engine.put("images", {"/y": b"1", "/z": b"1", "/a": None})
+    assert gate.entered.acquire(timeout=20)
+    newest = engine.jobs("one")[0]
+    engine.loop.submit(lambda tx: jobs.stop(tx, newest.id)).result()
+    gate.open.set()
+    engine.settle()
+    job = engine.jobs("one")[0]
+    assert (job.state, job.processed, job.skipped, job.total) == ("KILLED", 0, 2, 2)
+    assert job.reason == "stopped by stop-job; 2 of its 4 datums were not done"
+
+
 def test_r5_a_job_that_takes_longer_than_its_timeout_is_killed(engine: Rig) -> None:
     gate = engine.code["one"] = Gate()
     engine.pipeline("one", pfs("images", "/*"), job_timeout="100ms")
@@ -289,7 +308,9 @@ def test_r5_a_job_that_takes_longer_than_its_timeout_is_killed(engine: Rig) -> N
     gate.open.set()
     engine.settle()
     killed = engine.jobs("one")[-1]
-    assert killed.reason == "it took longer than its job_timeout of 0.1 s"
+    assert killed.reason == (
+        "it took longer than its job_timeout of 0.1 s; 1 of its 1 datums were not done"
+    )
     assert states(engine)[0] == "KILLED"
     assert states(engine, "two")[0] == "UNRUNNABLE"
 

@@ -49,7 +49,7 @@ def finish(round: Round, job: Job) -> bool:
         return True
     pipeline = job.pipeline
     pipeline.good = Base(job.num, job.version, job.inputs, job.total)
-    _count(job)
+    _count(job, effects.tally(job))
     _count_standing(round, job)
     _end(round, job, "SUCCESS" if pipeline.spec.egress is None else "EGRESSING")
     return True
@@ -236,8 +236,7 @@ def _open_commit(job: Job) -> commits.CommitRow:
     )  # fmt: skip
 
 
-def _count(job: Job) -> None:
-    counts = effects.tally(job)
+def _count(job: Job, counts: dict[str, int]) -> None:
     job.processed = counts.get("run", 0)
     job.failed = counts.get("failed", 0)
     job.recovered = counts.get("recovered", 0)
@@ -270,13 +269,18 @@ def _why_failed(round: Round, job: Job, first: Effect) -> str:
     return f"{failed} of {job.total} datums failed; the first, {paths}: {reason}"
 
 
-def fail(round: Round, job: Job, state: str, reason: str) -> None:
-    """End the oldest job of a pipeline without a commit (FAILURE, UNRUNNABLE or KILLED)."""
+def fail(
+    round: Round, job: Job, state: str, reason: str, done: dict[str, int] | None = None
+) -> None:
+    """End the oldest job of a pipeline without a commit (FAILURE, UNRUNNABLE or KILLED).
+
+    `done`: how many of its datums there are by what became of them, where that is forgotten by now.
+    """
     pipeline = job.pipeline
     if job.closing is not None:
         drafts.undo(round.rows, pipeline.id)
         job.closing = None
-    _count(job)
+    _count(job, effects.tally(job) if done is None else done)
     job.reason = reason
     commits.fail(round.tx, job.commit, reason)
     _end(round, job, state)
@@ -298,11 +302,15 @@ def give_up(round: Round, job: Job, state: str, reason: str, *, now: bool = Fals
     end, and their results may serve a later job.
     """
     running = [d for d in round.memory.datums.values() if d.state == "leased" and job in d.jobs]
+    done, open_ones = effects.tally(job), job.pending
+    if open_ones:  # they were neither run nor skipped (R9)
+        reason = f"{reason}; {open_ones} of its {job.total} datums were not done"
+        job.total -= open_ones
     expansion.undo(round, job)
     for datum in running:
         if now and not datum.jobs:
             leasing.revoke(round, datum)
-    fail(round, job, state, reason)
+    fail(round, job, state, reason, done)
 
 
 def overdue(round: Round) -> int | None:
