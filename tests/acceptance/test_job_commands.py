@@ -94,3 +94,35 @@ def test_both_spellings_where_the_verb_is_a_command_of_its_own(server: Server) -
     assert server("list-job", commit, "-p", "waiting", "--raw").rows == []
     assert "No" not in server("list-job", commit).err
     assert server("extract", "pipeline", "copy").out == server("extract-pipeline", "copy").out
+
+
+def test_a_secret_is_made_of_a_manifest_as_in_pachyderm(server: Server) -> None:
+    """`create secret -f FILE`: `data` in base64, `stringData` as it is; faults tell no value."""
+    manifest = {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"},
+        "data": {"coded": "czNjcmV0"}, "stringData": {"plain": "word"},
+    }  # fmt: skip
+    server("create", "secret", "-f", "-", stdin=json.dumps(manifest).encode())
+    (listed,) = [row for row in server("list-secret", "--raw").rows if row["name"] == "keys"]
+    assert sorted(listed["keys"]) == ["coded", "plain"]
+    spec = {
+        "pipeline": {"name": "tells"},
+        "transform": {
+            "cmd": ["sh", "-c", "echo -n $V > /pfs/out/v"],
+            "secrets": [{"name": "keys", "key": "coded", "env_var": "V"}],
+        },
+        "input": {"pfs": {"repo": "in", "glob": "/"}},
+    }
+    server.put("in", "a", b"1")
+    server("create-pipeline", "-f", "-", stdin=json.dumps(spec).encode())
+    server.idle()
+    assert server.content("tells", "/v") == b"s3cret"
+    for wrong, said in (
+        ({**manifest, "data": {"k": "???"}}, "data.k is not text in base64"),
+        ({**manifest, "data": None, "stringData": None}, "there are no values"),
+        ({**manifest, "metadata": {}}, "this is no Secret"),
+    ):
+        done = server.tell("create-secret", "-f", "-", stdin=json.dumps(wrong).encode())
+        assert done.code != 0
+        assert said in done.err and "???" not in done.err
+    assert "or use -f FILE" in one_line(server, "create-secret")
