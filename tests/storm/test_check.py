@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
+from msgspec import structs
 from tests.program import Server, serving
 from tests.storm.api import Api
-from tests.storm.check import doubled, faults, wrong_jobs
-from tests.storm.memory import Accepted, Noted, Sent, Upset
+from tests.storm.check import doubled, faults, unsound, untold, wrong_counts, wrong_jobs
+from tests.storm.memory import Accepted, Noted, Sent, Squashed, Upset
 
 from vedette.model.ids import object_id
 
@@ -62,6 +64,120 @@ def test_nothing_is_wrong_until_what_was_noted_differs(server: Server) -> None:
         f"in:/a is {hexed(b'two')} at the head, and {hexed(b'old')} was accepted last",
         f"kept@{first} was finished, and holds other files now",
     ])  # fmt: skip
+
+
+def test_what_was_squashed_or_deleted_for_good_may_be_gone_and_nothing_else(
+    server: Server,
+) -> None:
+    """K1 and K2: what is gone without a reason is seen, and what is there against one."""
+    first = server.put("in", "/a", b"one" * 10_000)
+    second = server.put("in", "/a", b"two")
+    third = server.put("in", "/b", b"three")
+    server.idle()
+    api = Api(server.address)
+    accepted = [
+        Accepted(repo="in", path="/a", object=hexed(b"one" * 10_000), commit=first),
+        Accepted(repo="in", path="/a", object=hexed(b"two"), commit=second),
+        Accepted(repo="in", path="/b", object=hexed(b"three"), commit=third),
+    ]
+    commits = {f"in@{commit}": api.digest("in", commit) for commit in (first, second)}
+    noted = Noted(accepted=accepted, commits=commits, once=["in"])
+    assert list(faults(api, noted)) == []
+    squashed, entombed = Squashed(commit=second), Accepted(repo="in", path="/a", kind="entombed")
+    both = structs.replace(noted, accepted=[*accepted, entombed], squashed=[squashed])
+    found = list(faults(api, both))
+    assert found == [
+        f"in@{first}:/a was deleted for good and has its bytes",
+        f"in@{second} was squashed and is there",
+        f"kept@{second} was squashed and is there",
+    ]
+
+    server("squash-commit", second)
+    server("delete-file", "in@master:/a", "--for-good", "--reason", "asked to")
+    assert list(faults(api, both)) == []
+    found = list(faults(api, noted))
+    assert [line.partition(": {")[0] for line in found] == [
+        f"in@{first}:/a was accepted and its bytes are gone",
+        f"in@{second}:/a was accepted and is not there",
+        f"in@{second} was answered, and is not there",
+        f"in@{second} was finished, and holds other files now",
+    ]
+
+    short = structs.replace(both, accepted=both.accepted[:2], limits={"in": 4}, retained={"in": 1})
+    found = list(faults(api, short))
+    assert f"in@{third} is a commit that no call was answered with" in found
+    assert "in holds 5 bytes, and may hold 4" in found
+    api.close()
+
+
+class Ledger(Api):
+    """An installation with one threat and deliveries as a test wants them."""
+
+    def __init__(self, records: dict[str, dict[str, Any]], threats: dict[str, str]) -> None:
+        self._records, self._threats = records, threats
+
+    def listing(self, repo: str, ref: str = "master") -> dict[str, str]:
+        return dict.fromkeys(self._records, "") if repo == "deliveries" else self._threats
+
+    def json(self, repo: str, path: str) -> Any:
+        return self._records[path] if repo == "deliveries" else {"image": path}
+
+
+def delivery(**more: Any) -> dict[str, Any]:
+    return {"key": "/i", "state": "accepted", "message_id": "m", **more}
+
+
+@pytest.mark.parametrize(
+    ("records", "sent", "said"),
+    [
+        ({"/i": delivery()}, ["m"], []),
+        ({}, [], ["/i is a threat that the ledger does not know"]),
+        ({"/i": delivery(state="queued")}, [], ["delivery /i is queued: "]),
+        ({"/i": delivery()}, ["x"],
+         ["delivery /i is accepted, and the provider never took it",
+          "the provider took x, which no delivery is about"]),
+        ({"/i": delivery(), "/j": delivery()}, ["m"], ["2 deliveries share the Message-ID m"]),
+    ],
+)  # fmt: skip
+def test_threats_that_were_not_told_or_told_otherwise_are_seen(
+    records: dict[str, dict[str, Any]], sent: list[str], said: list[str]
+) -> None:
+    """CAMERAS 6: what is accepted was taken, under a Message-ID of its own."""
+    noted = Noted(sent=[Sent(id=name, asked=1.0, taken=2.0) for name in sent])
+    assert list(untold(Ledger(records, {"/i": ""}), noted)) == said
+
+
+class Counted(Api):
+    """An installation that counts as a test wants it to."""
+
+    def __init__(self, **counts: int) -> None:
+        self._counts = counts
+
+    def ask(self, path: str, **query: str) -> httpx2.Response:
+        parts = ("invalid", "clean", "suppressed", "alerted", "failed", "in_flight")
+        return httpx2.Response(200, json={**dict.fromkeys(parts, 0), **self._counts})
+
+    def listing(self, repo: str, ref: str = "master") -> dict[str, str]:
+        return {"/a": "", "/b": ""}
+
+
+def test_counts_that_do_not_add_up_are_seen() -> None:
+    assert list(wrong_counts(Counted(received=2, clean=1, alerted=1))) == []
+    assert len(list(wrong_counts(Counted(received=2, clean=1)))) == 1
+    assert len(list(wrong_counts(Counted(received=2, clean=1, in_flight=1)))) == 1
+    assert len(list(wrong_counts(Counted(received=3, clean=3)))) == 1
+
+
+def test_what_fsck_finds_is_a_fault_unless_it_can_be_swept(server: Server) -> None:
+    """P11: bytes that are damaged are seen though nothing else is wrong."""
+    server.put("in", "/a", b"a" * 1_500_000)
+    server.idle()
+    api = Api(server.address)
+    assert list(unsound(api)) == []
+    (file,) = server.data.glob("objects/??/*")
+    file.write_bytes(b"x" * 1_500_000)
+    assert [line.partition(",")[0] for line in unsound(api)] == ["fsck: {'kind': 'damaged'"]
+    api.close()
 
 
 class Told(Api):
