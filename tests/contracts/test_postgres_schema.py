@@ -9,9 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.postgres import Postgres
+from tests.rig import pfs, rig
 
 from vedette.metadata import dialect
-from vedette.metadata.migrate import parse
+from vedette.metadata.migrate import additions, migrations, parse
 from vedette.metadata.postgres import PostgresStore
 from vedette.metadata.postgres_connection import connect
 from vedette.metadata.postgres_errors import place
@@ -162,3 +163,37 @@ def test_what_is_wrong_with_a_database_is_told_in_one_line_without_its_password(
     postgres.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     with pytest.raises(Invalid, match="encoding LATIN1"):
         PostgresStore(postgres.url("latin"))
+
+
+def test_a_database_of_an_earlier_release_is_used_before_and_after_its_migrations_are_finished(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """With the package's own migrations, and at the end the indices of a new database."""
+    url = postgres.empty()
+    before = [step for step in migrations() if step.number < 12]
+    with connect(url, "old") as old:
+        migrate(old, before, extra={n: more for n, more in additions().items() if n < 12})
+    store = PostgresStore(url)
+    with rig(tmp_path, store) as engine, connect(url, "finish") as database:
+        engine.repo("images")
+        engine.pipeline("p", pfs("images", "/*"))
+        engine.put("images", {"/a": b"1", "/b": b"2"})
+        engine.settle()
+        assert "0012_found" in unfinished(database)
+        assert migrate(database, finish=True) > 0
+        assert unfinished(database) == []
+        # The server had statements prepared that used what is gone.
+        engine.put("images", {"/a": None, "/b": b"3", "/c": b"4"})
+        engine.settle()
+        assert engine.tree("p") == {"/b": b"images/b=3", "/c": b"images/c=4"}
+    assert indices(postgres, url) == indices(postgres, postgres.database())
+
+
+def indices(postgres: Postgres, url: str) -> set[tuple[object, ...]]:
+    """Every index of a database and what it is on."""
+    return set(
+        postgres.execute(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+            url.rpartition("/")[2],
+        )
+    )

@@ -13,6 +13,7 @@ from msgspec import structs
 from tests.keeping import age, clock, faults, held, known, until_nothing_is_left, upkeep
 from tests.rig import Rig, path_of, pfs, rig
 
+from vedette.metadata.store import MetadataStore
 from vedette.model.errors import Conflict
 from vedette.model.files import Write
 from vedette.model.ids import object_id
@@ -28,8 +29,8 @@ SIZES = {"inline": 100, "packed": 40_000, "alone": 1_500_000}
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Rig]:
-    with rig(tmp_path) as found:
+def made(tmp_path: Path, rows: MetadataStore) -> Iterator[Rig]:
+    with rig(tmp_path, rows) as found:
         yield found
 
 

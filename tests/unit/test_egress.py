@@ -15,6 +15,7 @@ from obstore.store import S3Store
 from tests.object_servers import KEY, SECRET, ObjectServer
 from tests.rig import Rig, pfs, rig
 
+from vedette.metadata.store import MetadataStore
 from vedette.model import egress
 from vedette.model.errors import Conflict, Invalid, InvalidSpec
 from vedette.model.pipeline import Egress
@@ -29,9 +30,9 @@ from vedette.worker.pieces import PIECE
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Rig]:
+def engine(tmp_path: Path, rows: MetadataStore) -> Iterator[Rig]:
     (tmp_path / "engine").mkdir()
-    with rig(tmp_path / "engine") as made:
+    with rig(tmp_path / "engine", rows) as made:
         yield made
 
 

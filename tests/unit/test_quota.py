@@ -10,6 +10,7 @@ from tests.keeping import faults, until_nothing_is_left, upkeep
 from tests.rig import Rig, pfs, rig
 
 from vedette.cli.sizes import read_bytes
+from vedette.metadata.store import MetadataStore
 from vedette.model.errors import Invalid, NoSpace, OverQuota
 from vedette.model.keeping import Rule
 from vedette.model.work import Task
@@ -17,8 +18,8 @@ from vedette.versioning import commits, quota, repos, retention, squash
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Rig]:
-    with rig(tmp_path) as found:
+def made(tmp_path: Path, rows: MetadataStore) -> Iterator[Rig]:
+    with rig(tmp_path, rows) as found:
         yield found
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from tests.keeping import NOW, clock, faults, held, until_nothing_is_left, upkeep
+from tests.postgres import amend
 from tests.rig import Rig, pfs, rig
 
+from vedette.metadata.store import MetadataStore
 from vedette.model.errors import Gone, Invalid
 from vedette.model.keeping import Rule
 from vedette.model.spec import parse_spec
@@ -24,8 +26,8 @@ BIG = 40_000
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Rig]:
-    with rig(tmp_path) as found:
+def made(tmp_path: Path, rows: MetadataStore) -> Iterator[Rig]:
+    with rig(tmp_path, rows) as found:
         yield found
 
 
@@ -178,9 +180,9 @@ def test_what_is_younger_than_the_age_stays(made: Rig) -> None:
     made.repo("in")
     made.put("in", {"/a": b"a" * BIG})
     made.put("in", {"/b": b"b" * BIG})
-    with made.store.write() as rows:
+    with made.store.read() as rows:
         (first,) = [c.num for c in commits.listing(rows, repos.get(rows, "in").id)][-1:]
-        rows._execute("UPDATE cmt SET finished = finished - 7200000000 WHERE num = ?", (first,))  # type: ignore[attr-defined]
+    amend(made.store, f"UPDATE cmt SET finished = finished - 7200000000 WHERE num = {first}")
     keep(made, "in", age=3600.0)
     until_nothing_is_left(made)
     with pytest.raises(Gone, match=r"keeps what is younger than 1 hour"):

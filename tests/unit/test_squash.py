@@ -9,6 +9,7 @@ import pytest
 from tests.keeping import faults, held, until_nothing_is_left
 from tests.rig import Rig, pfs, rig
 
+from vedette.metadata.store import MetadataStore
 from vedette.model.errors import Conflict, NotFound
 from vedette.model.keeping import Usage
 from vedette.scheduling.intents import CommitsSquashed, intend
@@ -20,8 +21,8 @@ BIG = 40_000
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Rig]:
-    with rig(tmp_path) as found:
+def made(tmp_path: Path, rows: MetadataStore) -> Iterator[Rig]:
+    with rig(tmp_path, rows) as found:
         yield found
 
 

@@ -153,7 +153,8 @@ def delete(tx: Transaction, repo: str, path: str, tombstone: int, limit: int = _
     key = repos.get(tx.rows, repo).id
     top = clean(path)
     low, high = below(top)
-    spans = [(low, high)] if top == "/" else [(top, top + "\0"), (low, high)]
+    # No path has a NUL, which PostgreSQL cannot even compare with: the next one is the bound.
+    spans = [(low, high)] if top == "/" else [(top, top + "\x01"), (low, high)]
     for line, _, _ in tx.rows.all("retain_lines", repo=key):
         for kind in ("live", "past"):
             for first, end in spans:
