@@ -35,6 +35,8 @@ def missing(expected: Any, found: Any, where: str = "") -> list[str]:
                 missing(value, found[key], f"{where}/{key}") if key in found else [f"{where}/{key}"]
             )
         ]
+    if where.endswith("/provenance") and expected == []:
+        return []  # lists of commits did not tell it up to 0.2.0
     if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
         pairs = enumerate(zip(expected, found, strict=True))
         return [fault for n, (a, b) in pairs for fault in missing(a, b, f"{where}/{n}")]
