@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from tests.rig import pfs, rig
 
 from vedette.metadata.store import MetadataStore
 from vedette.model.files import Write
@@ -114,3 +115,18 @@ def test_each_engine_retains_alike(house: House) -> None:
     assert list(Check(house.rows, house.objects, True, 1 << 62).faults()) == []
     assert house.write(lambda tx: history.forget_results(tx, Keep(), 0)) is None
     assert sum(held.size for held in house.objects.held()) == BIG
+
+
+def test_m3_each_engine_joins_what_datums_wrote_in_the_order_of_their_paths(
+    rows: MetadataStore, tmp_path: Path
+) -> None:
+    """A directory comes before what lies in it, though other inputs follow it."""
+    with rig(tmp_path, rows) as engine:
+        engine.repo("left")
+        engine.repo("right")
+        engine.code["p"] = lambda task, _: {"/one": task.inputs[0].path.encode() + b";"}
+        engine.put_all({"left": {"/a/b": b"1", "/a/c": b"1"}, "right": {"/x": b"1"}})
+        both = {"union": [pfs("left", "/a", name="one"), pfs("left", "/a/*", name="two")]}
+        engine.pipeline("p", {"cross": [both, pfs("right", "/*")]}, output_conflict="concat")
+        engine.settle()
+        assert engine.tree("p") == {"/one": b"/a;/a/b;/a/c;"}

@@ -30,3 +30,9 @@ WHERE line = :line AND from_seq > :old AND from_seq <= :new AND nullif(to_seq, N
 UNION ALL SELECT path, 0, object, size, datum, from_seq FROM past INDEXED BY past_to
 WHERE line = :line AND to_seq > :old AND to_seq <= :new AND nullif(from_seq, NULL) <= :old
 ORDER BY 1, 2
+
+-- name: parts
+-- description: what each datum wrote to one path, in datum order. The NUL between the paths of a
+-- datum sorts before all letters; what stands for it here does not.
+SELECT datum, ord, object, size FROM part WHERE pipeline = :pipeline AND path = :path
+ORDER BY replace(ord, '␀', chr(1)), datum
