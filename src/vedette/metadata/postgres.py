@@ -92,7 +92,7 @@ class PostgresStore:
         with self._turn:
             try:
                 writer, number = self._begin_to_write()
-                rows = PostgresRows(writer, self._sql, self._keys)
+                rows = PostgresRows(writer, self._sql, self._keys, self.where)
                 with _undone(writer):
                     yield rows
                     self._commit(rows, writer, number)
@@ -163,7 +163,7 @@ class PostgresStore:
         try:
             reader = self._begin_to_read(patience)
             with _undone(reader):
-                rows = PostgresRows(reader, self._sql, self._keys)
+                rows = PostgresRows(reader, self._sql, self._keys, self.where)
                 yield rows
                 rows.commit()
         except psycopg.Error as error:

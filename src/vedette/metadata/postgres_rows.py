@@ -13,11 +13,13 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+import psycopg
 from msgspec import Struct
 from psycopg.errors import InFailedSqlTransaction
 from psycopg.pq import TransactionStatus
 
 from vedette.metadata.dialect import Statement
+from vedette.metadata.postgres_errors import meaning
 from vedette.metadata.postgres_pipeline import Answer, Asked, Pipeline
 from vedette.metadata.store import Row
 
@@ -43,9 +45,11 @@ class PostgresRows:
     """One open transaction."""
 
     def __init__(
-        self, pipeline: Pipeline, sql: Mapping[str, Statement], keys: Mapping[str, str]
-    ) -> None:
+        self, pipeline: Pipeline, sql: Mapping[str, Statement], keys: Mapping[str, str],
+        where: str,
+    ) -> None:  # fmt: skip
         self._pipeline = pipeline
+        self._where = where
         self._sql = sql
         self._keys = keys
         self._depth = 0
@@ -116,6 +120,9 @@ class PostgresRows:
         try:
             yield
             self._flush()
+        except psycopg.Error as error:
+            self._undo(begin, name)
+            raise meaning(error, self._where) or error from error
         except BaseException:
             self._undo(begin, name)
             raise
