@@ -59,3 +59,28 @@ def test_a_service_that_cannot_count_is_not_taken_to_be_done() -> None:
         assert "cannot look" in state.error
 
     asyncio.run(story())
+
+
+class Stubborn(Faulty):
+    async def run(self) -> None:
+        self.runs += 1
+        self.steady.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("the rows are gone")
+
+
+def test_a_service_that_fails_as_it_is_cancelled_is_not_started_again() -> None:
+    """Else a server that leads no more would wait for its end for ever."""
+
+    async def story() -> None:
+        service, supervisor = Stubborn(0), Supervisor()
+        supervisor.add("app", [service])
+        supervisor.start()
+        await service.steady.wait()
+        async with asyncio.timeout(20):
+            await supervisor.stop()
+        assert service.runs == 1
+
+    asyncio.run(story())

@@ -31,6 +31,7 @@ class Supervisor:
     def __init__(self) -> None:
         self._kept: list[_Kept] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
 
     def add(self, application: str, services: Sequence[Service]) -> None:
         """Take services on; they begin with `start`."""
@@ -42,6 +43,7 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Cancel all and wait for their ends."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -81,6 +83,8 @@ class Supervisor:
             except Exception as failure:  # noqa: BLE001  a service may fail in any way; others go on
                 kept.state, kept.restarts = "failed", kept.restarts + 1
                 kept.error = f"{type(failure).__name__}: {failure}"
+                if self._stopping:
+                    return  # what failed as it was cancelled has not been told of that
                 _log.warning("service failed", service=kept.service.name, error=kept.error)
             else:
                 kept.state, kept.error = "ended", ""
