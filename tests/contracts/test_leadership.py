@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.postgres import PATIENCE, Postgres, postgres_server
 from tests.rig import pfs, rig
@@ -194,7 +195,10 @@ def test_a_commit_whose_answer_is_lost_is_not_reported_as_failed(
 ) -> None:
     """C1: else the round would run again, and one put would be two commits."""
     name = postgres.database().rpartition("/")[2]
-    store = PostgresStore(f"postgresql://postgres@127.0.0.1:{wire.port}/{name}")
+    base = PostgresStore(f"postgresql://postgres@127.0.0.1:{wire.port}/{name}")
+    with psycopg.connect(postgres.url(name)) as made:
+        made.execute("INSERT INTO leader VALUES ('leader', 1, 'http://here', 1)")
+    store = base.leading(1)
     with store.write() as rows:
         rows.run("setting_put", name="a", value="1")
         rows.later("setting_put", name="b", value="sent along with the end")
@@ -204,6 +208,7 @@ def test_a_commit_whose_answer_is_lost_is_not_reported_as_failed(
         assert rows.one("setting_get", name="a") == ("1",)
         assert rows.one("setting_get", name="b") == ("sent along with the end",)
     store.close()
+    base.close()
 
 
 def test_the_scheduler_reads_its_memory_anew_after_the_database_was_away(tmp_path: Path) -> None:

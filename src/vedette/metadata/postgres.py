@@ -9,9 +9,11 @@ the answer to a COMMIT is lost, the database is asked what became of the transac
 from __future__ import annotations
 
 import copy
+import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from typing import NamedTuple
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -29,12 +31,19 @@ _IDLE_READERS = 8
 _READERS = 64
 _READER_SECONDS = 30.0
 _ASK_AGAIN_SECONDS = 0.2
-_EPOCH = Asked("SELECT epoch FROM leader FOR SHARE")
-_NUMBER = Asked("SELECT pg_current_xact_id()::text")
+_MARK = "UPDATE leader SET mark = $1 RETURNING epoch"
 _READ = Asked("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-_BECAME = "SELECT pg_xact_status($1::text::xid8)"
+# Whoever asks waits for the transaction that has changed the row, if it is still under way.
+_BECAME = "SELECT epoch, mark FROM leader FOR SHARE"
 _WRITE = Asked("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
 _ROLLBACK = Asked("ROLLBACK")
+
+
+class Mark(NamedTuple):
+    """By what a transaction that wrote is known again: what it left in the row of the leader."""
+
+    epoch: int
+    text: str
 
 
 class PostgresStore:
@@ -91,30 +100,30 @@ class PostgresStore:
         """A transaction that may change rows; durable when the context ends."""
         with self._turn:
             try:
-                writer, number = self._begin_to_write()
+                writer, mark = self._begin_to_write()
                 rows = PostgresRows(writer, self._sql, self._keys, self.where)
                 with _undone(writer):
                     yield rows
-                    self._commit(rows, writer, number)
+                    self._commit(rows, writer, mark)
             except psycopg.Error as error:
                 raise meaning(error, self.where) or error from error
 
-    def _begin_to_write(self) -> tuple[Pipeline, str]:
-        """An open transaction and its number. A later epoch waits for its end."""
+    def _begin_to_write(self) -> tuple[Pipeline, Mark]:
+        """An open transaction and its mark. A later epoch waits for its end."""
         self._refuse_closed()
         try:
             writer = self._connected()
-            epoch, number = self._opened(writer)
+            mark = self._opened(writer)
         except psycopg.OperationalError:
             if self._writer is not None and not self._writer.connection.closed:
                 raise
             # The database was restarted since the last write; nothing of this one was sent.
             writer = self._connected()
-            epoch, number = self._opened(writer)
-        if self._epoch not in (None, epoch):
+            mark = self._opened(writer)
+        if self._epoch not in (None, mark.epoch):
             writer.ask(_ROLLBACK)
             raise Unavailable("another server leads now: ask it", retry_after=1)
-        return writer, number
+        return writer, mark
 
     def _connected(self) -> Pipeline:
         if self._writer is None or self._writer.connection.closed:
@@ -126,29 +135,34 @@ class PostgresStore:
             self._writer = Pipeline(connection)
         return self._writer
 
-    def _opened(self, writer: Pipeline) -> tuple[int, str]:
-        _, epoch, number = writer.ask(_WRITE, _EPOCH, _NUMBER)
-        return (epoch.rows[0][0] if epoch.rows else 0), number.rows[0][0]
+    def _opened(self, writer: Pipeline) -> Mark:
+        text = secrets.token_hex(8)
+        _, marked = writer.ask(_WRITE, Asked(_MARK, (text,)))
+        return Mark(marked.rows[0][0] if marked.rows else 0, text)
 
-    def _commit(self, rows: PostgresRows, writer: Pipeline, number: str) -> None:
+    def _commit(self, rows: PostgresRows, writer: Pipeline, mark: Mark) -> None:
         try:
             rows.commit()
         except psycopg.OperationalError:
-            if not writer.connection.closed or not self._kept(number):
+            if not writer.connection.closed or not self._kept(mark):
                 raise
 
-    def _kept(self, number: str) -> bool:
-        """What became of a transaction whose COMMIT was not answered. Waits for the database."""
+    def _kept(self, mark: Mark) -> bool:
+        """What became of a transaction whose COMMIT was not answered. Waits for the database.
+
+        Its number would not tell: after a crash the database may give the number of a transaction
+        that it lost to another one. The mark is in a row that each transaction of the leader
+        changes, and is followed by none before this has its answer.
+        """
         while not self._closed.wait(_ASK_AGAIN_SECONDS):
             with suppress(psycopg.OperationalError), self._connect("vedette asks") as asking:
-                try:
-                    row = asking.execute(_BECAME, [number]).fetchone()
-                except psycopg.errors.InvalidParameterValue:
-                    return False  # a crash took all that was written of it, even its number
-                if row and row[0] != "in progress":
-                    return bool(row[0] == "committed")
+                row = asking.execute(_BECAME).fetchone()
+                if row is None or row[0] != mark.epoch:
+                    break
+                return bool(row[1] == mark.text)
         raise Unavailable(
-            f"the {self.where} went away during a commit: whether it was kept is open"
+            f"the {self.where} went away during a commit: whether it was kept is open",
+            retry_after=1,
         )
 
     @contextmanager
