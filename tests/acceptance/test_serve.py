@@ -87,7 +87,7 @@ def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
     [
         (["--listen", "nonsense"], "HOST:PORT"),
         (["--listen", "no.such.host.invalid:1"], "no.such.host.invalid"),
-        (["--runtimes", "/nowhere.toml"], "/nowhere.toml"),
+        (["--listen", "127.0.0.1:0", "--runtimes", "/nowhere.toml"], "/nowhere.toml"),
         (["--workers", "-1"], "workers"),
     ],
 )
