@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def cli_page() -> str:
 def _command(command: click.Command, name: str) -> str:
     context = click.Context(command, info_name=f"vedette {name}")
     usage = " ".join(command.collect_usage_pieces(context))
-    text = f"`vedette {name} {usage}`\n\n{command.help}\n"
+    text = f"`vedette {name} {usage}`\n\n{cleandoc(command.help or '')}\n"
     rows = [
         record
         for parameter in command.get_params(context)

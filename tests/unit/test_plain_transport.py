@@ -124,6 +124,13 @@ def test_calls_share_a_connection_until_the_server_ends_it() -> None:
     assert len(server.heard) == 4
 
 
+def test_who_is_let_go_of_while_asking_asks_again_what_changes_nothing() -> None:
+    """The server ends a connection that is not used, and the next call is on its way already."""
+    with answering([BYTES, b""], [BYTES]) as server:
+        assert asked(server.address, read, read) == [b"hello"] * 2
+    assert len(server.heard) == 3
+
+
 def test_an_error_of_the_server_is_the_same_error_here() -> None:
     problem = b'{"kind":"not_found","detail":"no file a"}'
     answer = b"HTTP/1.1 404 Not Found\r\ncontent-length: %d\r\n\r\n" % len(problem) + problem

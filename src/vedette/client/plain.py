@@ -15,6 +15,7 @@ from vedette.client.http_calls import (
     Answer,
     Content,
     HttpCalls,
+    LostError,
     UnreachedError,
     default_address,
     nobody_at,
@@ -54,18 +55,39 @@ class PlainTransport(HttpCalls):
         lines = [f"{method} {words} HTTP/1.1", *(f"{n}: {v}" for n, v in headers.items())]
         if content is None and method not in ("GET", "DELETE"):
             content = b""
-        connection, self._kept = self._kept, None
-        if connection is not None and not connection.usable:
-            connection.close()
-            connection = None
-        connection = connection or self._connected()
+        head = "\r\n".join([*lines, ""]).encode("ascii")
+        connection, answer = await self._asked(head, content, again=method == "GET")
         try:
-            yield await connection.ask("\r\n".join([*lines, ""]).encode("ascii"), content)
+            yield answer
         finally:
             if connection.usable and self._kept is None:
                 self._kept = connection
             else:
                 connection.close()
+
+    async def _asked(
+        self, head: bytes, content: Content, *, again: bool
+    ) -> tuple[Connection, Answer]:
+        """An answer and its connection. `again`: the server may be asked twice.
+
+        It may let go of a connection in the moment in which we use it once more.
+        """
+        connection, self._kept = self._kept, None
+        if connection is not None and connection.usable:
+            try:
+                return connection, await connection.ask(head, content)
+            except LostError:
+                connection.close()
+                if not again:
+                    raise
+        elif connection is not None:
+            connection.close()
+        connection = self._connected()
+        try:
+            return connection, await connection.ask(head, content)
+        except BaseException:
+            connection.close()
+            raise
 
     def _connected(self) -> Connection:
         try:
