@@ -29,6 +29,9 @@ from vedette.worker.settings import Settings as WorkerSettings
 GRACE = 20.0
 """Seconds that a datum which runs may still take when the host is told to stop."""
 
+LAST_WORDS = 5.0
+"""Seconds beyond that for what it wrote to reach the store; then its lease lapses."""
+
 BEATS = 0.3
 """Between two signs of life, as a part of a lease (ENGINE C2: 3 s of 10 s)."""
 
@@ -90,7 +93,9 @@ async def _serve(
         await _until(stop, asyncio.wrap_future(following), asyncio.wrap_future(source.fatal))
     finally:
         following.cancel()
+        giving_up = asyncio.get_running_loop().call_later(GRACE + LAST_WORDS, source.give_up)
         await asyncio.to_thread(launcher.stop)
+        giving_up.cancel()
 
 
 async def _until(stop: asyncio.Event, *others: asyncio.Future[Any]) -> None:

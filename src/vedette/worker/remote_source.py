@@ -21,6 +21,7 @@ from vedette.model.errors import (
     Forbidden,
     NotJoined,
     Unauthorized,
+    Unavailable,
     VedetteError,
 )
 from vedette.model.hosts import Beat, Join, Release
@@ -60,6 +61,7 @@ class RemoteSource:
         self._beats: dict[str, list[Future[list[int]]]] = {}
         self._beating: asyncio.Task[None] | None = None
         self.fatal: Future[VedetteError] = Future()
+        self._given_up = asyncio.Event()
 
     # the host's side
 
@@ -91,6 +93,11 @@ class RemoteSource:
     def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run something of the host's in the loop of this source."""
         return self._run(work)
+
+    def give_up(self) -> None:
+        """Whoever waits for bytes to move, now or later, is told Unavailable; from any thread."""
+        self._loop.call_soon_threadsafe(self._given_up.set)
+        self._upload_room.release(UPLOADING >> 20)
 
     def close(self, seconds: float = 10.0) -> None:
         """Let what is said end, for some seconds at most, and leave."""
@@ -161,12 +168,12 @@ class RemoteSource:
     def code(self, key: str) -> Code:
         """The pipeline version that a task names."""
         found = self._codes.get(key)
-        return found if found is not None else self._run(self._code(key)).result()
+        return found if found is not None else self._moved(self._code(key))
 
     def read(self, object_id: bytes) -> bytes:
         """An object's bytes, verified."""
         found = self._moving.known(object_id)
-        return found if found is not None else self._run(self._moving.get(object_id)).result()
+        return found if found is not None else self._moved(self._moving.get(object_id))
 
     def put(self, data: bytes) -> bytes:
         """Upload a large output in the background; the result that names it waits for that."""
@@ -184,11 +191,11 @@ class RemoteSource:
 
     def fetch(self, object_id: bytes, size: int, descriptor: int) -> None:
         """Write an object's bytes, verified, to an open file."""
-        self._run(self._moving.fetch_to(object_id, size, descriptor)).result()
+        self._moved(self._moving.fetch_to(object_id, size, descriptor))
 
     def put_file(self, descriptor: int) -> tuple[bytes, int]:
         """Upload all bytes of an open file."""
-        return self._run(self._moving.upload_file(descriptor)).result()
+        return self._moved(self._moving.upload_file(descriptor))
 
     # what talks ask of the session
 
@@ -235,6 +242,21 @@ class RemoteSource:
         return await self._moving.uploaded(result)
 
     # within
+
+    def _moved(self, work: Coroutine[Any, Any, T]) -> T:
+        """What work in the loop gives, unless it is given up before."""
+
+        async def until_given_up() -> T:
+            moving, end = asyncio.ensure_future(work), asyncio.ensure_future(self._given_up.wait())
+            await asyncio.wait({moving, end}, return_when=asyncio.FIRST_COMPLETED)
+            end.cancel()
+            if not moving.done():
+                moving.cancel()
+                await asyncio.wait({moving})
+                raise Unavailable("the worker is told to stop, and nothing moves")
+            return moving.result()
+
+        return self._run(until_given_up()).result()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
