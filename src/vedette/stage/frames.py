@@ -10,6 +10,7 @@ process dies. The stage process asks for bytes it lacks with `Fetch` and is answ
 from __future__ import annotations
 
 import struct
+from collections import OrderedDict
 from typing import Literal
 
 import msgspec
@@ -147,16 +148,16 @@ class Mirror:
     """
 
     def __init__(self, limit: int = MIRROR_BYTES) -> None:
-        self._sizes: dict[bytes, int] = {}
+        # A plain dict looks past all that it has lost to find its first.
+        self._sizes: OrderedDict[bytes, int] = OrderedDict()
         self._total = 0
         self._limit = limit
 
     def touch(self, object_id: bytes) -> bool:
         """Whether the object is held; it is then the most lately used one."""
-        size = self._sizes.pop(object_id, None)
-        if size is None:
+        if object_id not in self._sizes:
             return False
-        self._sizes[object_id] = size
+        self._sizes.move_to_end(object_id)
         return True
 
     def add(self, object_id: bytes, size: int) -> list[bytes]:
@@ -167,7 +168,7 @@ class Mirror:
         self._total += size + EACH_BYTES
         gone = []
         while self._total > self._limit:
-            oldest = next(iter(self._sizes))
-            self._total -= self._sizes.pop(oldest)
+            oldest, freed = self._sizes.popitem(last=False)
+            self._total -= freed
             gone.append(oldest)
         return gone
