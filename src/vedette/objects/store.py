@@ -6,6 +6,7 @@ hold their places. What was staged and never named is harmless waste.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -131,9 +132,10 @@ class ObjectStore(Protocol):
         """Let go of everything; the store cannot be used after."""
 
 
-class Near:
+class Near(ABC):
     """What a store answers to which no host has a way but through the server, which reads it."""
 
+    @abstractmethod
     def read(
         self,
         object_id: ObjectId,
@@ -143,7 +145,6 @@ class Near:
         length: int | None = None,
     ) -> bytes:
         """An object's bytes from `offset` on, at most `length` of them; see ObjectStore."""
-        raise NotImplementedError
 
     def whole(self, object_id: ObjectId, size: int, place: Place) -> Iterator[bytes]:
         """All bytes of an object; see ObjectStore."""
