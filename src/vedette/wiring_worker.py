@@ -21,7 +21,7 @@ from vedette.model.hosts import Join
 from vedette.wiring import applications
 from vedette.worker.agents import agent_for
 from vedette.worker.connection import Line
-from vedette.worker.disk_cache import Kept
+from vedette.worker.disk_cache import DiskCache
 from vedette.worker.host import Host, host_name
 from vedette.worker.remote_source import RemoteSource
 from vedette.worker.settings import Settings as WorkerSettings
@@ -62,7 +62,7 @@ async def work(settings: Work, stop: asyncio.Event) -> None:
                          connections=3 * slots + 32),
             lambda: Join(name=host_name(), host=_here(), slots=slots,
                          pipelines=settings.pipelines, version=__version__),
-            settings.cache, Kept(data / "objects"),
+            settings.cache, DiskCache(data / "objects"),
         )  # fmt: skip
         try:
             joining = asyncio.wrap_future(source.begin())

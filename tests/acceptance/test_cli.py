@@ -9,19 +9,11 @@ from pathlib import Path
 import pytest
 from tests.typed import Run, typing
 
-from vedette.wiring import running_server
-
 COPY = {
     "pipeline": {"name": "copy"},
     "transform": {"cmd": ["sh"], "stdin": ["cp $images /pfs/out/", "echo done $images"]},
     "input": {"pfs": {"repo": "images", "glob": "/*"}},
 }
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_server(tmp_path_factory.mktemp("server") / "data", apps=[]) as found:
-        yield found
 
 
 @pytest.fixture

@@ -12,14 +12,6 @@ from typing import Any
 import pytest
 from tests.typed import Run, Said, typing
 
-from vedette.wiring import running_server
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_server(tmp_path_factory.mktemp("server") / "data", apps=[]) as found:
-        yield found
-
 
 @pytest.fixture
 def run(

@@ -10,7 +10,7 @@ import pytest
 import structlog.testing
 
 from vedette.model.hosts import Direct
-from vedette.worker.direct import Straight
+from vedette.worker.direct import DirectStore
 
 
 def test_a_store_that_does_not_answer_is_told_once_and_left_alone() -> None:
@@ -23,7 +23,7 @@ def test_a_store_that_does_not_answer_is_told_once_and_left_alone() -> None:
             got.append(piece)
 
         async def ask() -> list[bool]:
-            store = Straight()
+            store = DirectStore()
             with tempfile.TemporaryFile() as file:
                 found = [
                     await store.get(Direct(url, 0, 3), take),
@@ -50,7 +50,7 @@ def test_what_is_no_part_of_an_object_is_not_taken(status: str) -> None:
     async def ask() -> bool:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            store = Straight()
+            store = DirectStore()
             try:
                 link = Direct(f"http://127.0.0.1:{port}/key", 0, 3)
                 return await store.get(link, lambda piece: asyncio.sleep(0))

@@ -9,11 +9,11 @@ from tests.rig import pfs
 from tests.serving import asking, site
 
 from vedette.scheduling import life, plans
-from vedette.server.plan_cache import FRESH, ROOM, Told
+from vedette.server.plan_cache import FRESH, ROOM, PlanCache
 
 
 def test_a_plan_is_taken_once_and_by_the_same_act_only() -> None:
-    told = Told()
+    told = PlanCache()
     assert told.keep(("create", {"a": 1, "b": 2}, True), "3 run") == "3 run"
     assert told.take(("create", {"a": 1, "b": 2}, False)) == ""
     assert told.take(("create", {"b": 2, "a": 1}, True)) == "3 run"
@@ -22,7 +22,7 @@ def test_a_plan_is_taken_once_and_by_the_same_act_only() -> None:
 
 def test_a_plan_is_forgotten_after_a_minute_and_where_there_are_many() -> None:
     now = [0.0]
-    told = Told(lambda: now[0])
+    told = PlanCache(lambda: now[0])
     told.keep("old", "1 run")
     now[0] = FRESH
     assert told.take("old") == ""

@@ -13,7 +13,7 @@ import pytest
 from vedette.model.errors import Unavailable
 from vedette.model.hosts import Join
 from vedette.worker.connection import Line
-from vedette.worker.disk_cache import Kept
+from vedette.worker.disk_cache import DiskCache
 from vedette.worker.remote_source import UPLOADING, RemoteSource
 
 PATIENCE = 30.0
@@ -27,7 +27,7 @@ def source(tmp_path: Path) -> Iterator[RemoteSource]:
         made = RemoteSource(
             lambda: Line([address], "token"),
             lambda: Join(name="h", host="h", slots=1, pipelines="*", version="1"),
-            1 << 20, Kept(tmp_path / "objects"),
+            1 << 20, DiskCache(tmp_path / "objects"),
         )  # fmt: skip
         made.begin()
         made._session = "joined"

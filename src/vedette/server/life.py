@@ -63,7 +63,7 @@ async def rerun_pipeline(site: Site, call: Call) -> PipelinePlan:
         raise Invalid("a branch goes with all: what failed is run again in its own branch")
 
     act = ("rerun", name, query.branch)
-    before = site.told.take(act) if query.all and not query.dry_run else ""
+    before = site.plans.take(act) if query.all and not query.dry_run else ""
 
     def look() -> life.Again:
         with site.read() as rows:
@@ -73,7 +73,7 @@ async def rerun_pipeline(site: Site, call: Call) -> PipelinePlan:
 
     found = await asyncio.to_thread(look)
     if query.dry_run:
-        return PipelinePlan(plan=site.told.keep(act, found.told) if query.all else found.told)
+        return PipelinePlan(plan=site.plans.keep(act, found.told) if query.all else found.told)
 
     def work(tx: Transaction) -> PipelinePlan:
         life.run_again(tx, found)

@@ -35,9 +35,9 @@ async def create_pipeline(site: Site, call: Call) -> PipelinePlan:
         egress.check(spec.egress, site.egress_roots)
     act = ("create", document, query.update, query.reprocess, query.since)
     if query.dry_run:
-        plan = site.told.keep(act, await asyncio.to_thread(_plan, site, document, query))
+        plan = site.plans.keep(act, await asyncio.to_thread(_plan, site, document, query))
         return PipelinePlan(plan=plan, warnings=warnings)
-    plan = site.told.take(act) or await asyncio.to_thread(_plan, site, document, query)
+    plan = site.plans.take(act) or await asyncio.to_thread(_plan, site, document, query)
 
     def work(tx: Transaction) -> PipelinePlan:
         _keep(tx, document, values)

@@ -14,7 +14,7 @@ FRESH = 60.0
 """Seconds that a plan is good for."""
 
 
-class Told:
+class PlanCache:
     """What was told of an act, by all that was given for it; each is taken once."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -25,7 +25,7 @@ from vedette.server.hosts import Hosts
 from vedette.server.hub import Hub
 from vedette.server.idempotency_note import noted
 from vedette.server.keyring import Tokens
-from vedette.server.plan_cache import Told
+from vedette.server.plan_cache import PlanCache
 from vedette.server.services import Supervisor
 from vedette.versioning.transaction import Transaction
 
@@ -98,7 +98,7 @@ class Site:
         self.egress_roots: tuple[str, ...] = ()
         self.tokens = Tokens(rounds.store)
         self.hosts = Hosts()
-        self.told = Told()
+        self.plans = PlanCache()
         rounds.watch_demand(self.hosts.watch)
 
     def read(self) -> AbstractContextManager[Rows]:

@@ -1,4 +1,4 @@
-"""Straight to the object store and back, by links that the server signed; no keys are needed."""
+"""DirectStore to the object store and back, by links that the server signed; no keys are needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REST = 60.0
 _log = structlog.get_logger("vedette.worker")
 
 
-class Straight:
+class DirectStore:
     """The store as this host reaches it. Whatever fails here goes through the server instead."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ LIMIT = 4 << 30
 _PART = ".part"
 
 
-class Kept:
+class DiskCache:
     """Files by object id, at most `limit` bytes of them; the longest unused go first. Thread-safe.
 
     `limit` None: `LIMIT`, or a quarter of what is free. One that would fill a quarter of the room
@@ -122,7 +122,7 @@ class Keeping:
     No failure of the disk reaches the caller: then the object is not kept.
     """
 
-    def __init__(self, kept: Kept, name: bytes, path: Path | None) -> None:
+    def __init__(self, kept: DiskCache, name: bytes, path: Path | None) -> None:
         self._kept, self._name, self._path = kept, name, path
         self._part, self._descriptor, self._size = Path(), -1, 0
         if path is not None:

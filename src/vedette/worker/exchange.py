@@ -42,7 +42,7 @@ class Session(Protocol):
         """A result whose outputs have all been uploaded."""
 
 
-class Talk:
+class Exchange:
     """One worker's side. All of it belongs to the event loop of the session.
 
     `held` are the tasks that it was given and whose results the server has not taken yet.

@@ -9,7 +9,7 @@ EACH_BYTES = 256
 """What an object counts beside its bytes, so that very many small ones are bounded too."""
 
 
-class Fetched:
+class MemoryCache:
     """Bytes by object id, at most `limit` of them; the longest unused go first. Thread-safe."""
 
     def __init__(self, limit: int) -> None:

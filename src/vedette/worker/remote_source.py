@@ -28,9 +28,9 @@ from vedette.model.hosts import Beat, Join, Release
 from vedette.model.ids import object_id
 from vedette.model.work import Code, Result, Task
 from vedette.worker.connection import Line
-from vedette.worker.disk_cache import Kept
-from vedette.worker.exchange import Talk
-from vedette.worker.transfer import MOVING, Moving
+from vedette.worker.disk_cache import DiskCache
+from vedette.worker.exchange import Exchange
+from vedette.worker.transfer import MOVING, Transfer
 
 T = TypeVar("T")
 UPLOADING = 64 << 20
@@ -44,7 +44,7 @@ class RemoteSource:
     """A source over HTTP. `begin` it, hand it to agents, and `close` it when they have ended."""
 
     def __init__(
-        self, line: Callable[[], Line], join: Callable[[], Join], cache: int, kept: Kept
+        self, line: Callable[[], Line], join: Callable[[], Join], cache: int, kept: DiskCache
     ) -> None:  # fmt: skip
         self._make_line = line
         self._make_join = join
@@ -52,7 +52,7 @@ class RemoteSource:
         self._thread = threading.Thread(target=self._loop.run_forever, name="vedette-line")
         self._session, self._lease = "", 0.0
         self._joining = asyncio.Lock()
-        self._talks: dict[str, Talk] = {}
+        self._talks: dict[str, Exchange] = {}
         self._ending: set[asyncio.Future[None]] = set()
         self._pools: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._codes: dict[str, Code] = {}
@@ -69,7 +69,9 @@ class RemoteSource:
         """Join the server: tried until it answers, with the seconds that a lease lasts. The future
         raises what it refuses."""
         self._line = self._make_line()
-        self._moving = Moving(self._line, self.ask, lambda: self._session, self._cache, self._kept)
+        self._moving = Transfer(
+            self._line, self.ask, lambda: self._session, self._cache, self._kept
+        )
         self._thread.start()
 
         async def join() -> float:
@@ -115,7 +117,7 @@ class RemoteSource:
         """Make a worker known; what it asks and reports from now on follows after that."""
 
         def begin() -> None:
-            talk = self._talks[worker] = Talk(worker, pool, self)
+            talk = self._talks[worker] = Exchange(worker, pool, self)
             talk.begin()
 
         self._loop.call_soon_threadsafe(begin)
@@ -271,7 +273,7 @@ class RemoteSource:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.warning("not said to the server", reason=str(error))
 
-    def _with(self, worker: str, act: Callable[[Talk], None]) -> None:
+    def _with(self, worker: str, act: Callable[[Exchange], None]) -> None:
         def call() -> None:
             talk = self._talks.get(worker)
             if talk is not None:

@@ -16,10 +16,10 @@ from vedette.model.hosts import AskLinks, AskUpload
 from vedette.model.ids import object_hasher, object_id
 from vedette.model.work import Result, Task
 from vedette.worker.connection import Line
-from vedette.worker.direct import Straight
-from vedette.worker.disk_cache import Kept
+from vedette.worker.direct import DirectStore
+from vedette.worker.disk_cache import DiskCache
 from vedette.worker.gather import INLINE_BYTES
-from vedette.worker.memory_cache import Fetched
+from vedette.worker.memory_cache import MemoryCache
 from vedette.worker.pieces import pieces, write
 
 EAGER_BYTES = 1 << 20
@@ -32,7 +32,7 @@ MOVING = 300.0
 Take = Callable[[bytes], Awaitable[None]]
 
 
-class Moving:
+class Transfer:
     """Moves objects. All of it belongs to one event loop, but for `known`.
 
     `ask` asks the server within the session of the moment, whose key `session` gives. `cache` is
@@ -41,15 +41,15 @@ class Moving:
 
     def __init__(
         self, line: Line, ask: Callable[..., Awaitable[Any]], session: Callable[[], str],
-        cache: int, kept: Kept,
+        cache: int, kept: DiskCache,
     ) -> None:  # fmt: skip
         self._line = line
         self._ask = ask
         self._session = session
-        self._fetched = Fetched(cache)
+        self._fetched = MemoryCache(cache)
         self._kept = kept
         self._turns: dict[bytes, tuple[asyncio.Lock, int]] = {}
-        self.store: Straight | None = None
+        self.store: DirectStore | None = None
         self._fetching: dict[bytes, asyncio.Task[bytes]] = {}
         self._uploads: dict[bytes, list[asyncio.Task[None]]] = {}
 
@@ -59,7 +59,7 @@ class Moving:
             await self.store.close()
             self.store = None
         elif self.store is None and direct:
-            self.store = Straight()
+            self.store = DirectStore()
 
     def known(self, name: bytes) -> bytes | None:
         """An object that is here already; from any thread."""
@@ -117,7 +117,7 @@ class Moving:
         if found is not None:
             return found
         with _while_held():
-            if not small and (found := await self._straight_from_store(name)) is not None:
+            if not small and (found := await self._direct_from_store(name)) is not None:
                 return found
             data = await self._line.call(
                 at.READ_OBJECT, {"id": name.hex()}, {"session": self._session()}, deadline=MOVING
@@ -182,7 +182,7 @@ class Moving:
         finally:
             keeping.drop()
 
-    async def _straight_from_store(self, name: bytes) -> bytes | None:
+    async def _direct_from_store(self, name: bytes) -> bytes | None:
         """A whole object by a link; None where there is none, or it did not work."""
         found = bytearray()
 
