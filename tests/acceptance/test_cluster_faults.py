@@ -114,6 +114,12 @@ class Writer:
             elif "retry-after" in answer.headers:
                 self.refused.append(name)
 
+    def check(self, server: Member) -> None:
+        """What was taken is there, what was refused is not."""
+        there = server.files("beside")
+        assert there.keys() >= set(self.taken)
+        assert not there.keys() & set(self.refused)
+
     def end(self) -> None:
         """Write no more."""
         self._ending.set()
@@ -172,9 +178,7 @@ def test_a_leader_that_is_cut_off_from_its_database_is_followed_by_another(
         put(cluster, stream.part(2))
         put(cluster, stream.part(3))
         check(cluster, stream.wanted)
-        there = second.files("beside")
-        assert there.keys() >= set(writer.taken)
-        assert not there.keys() & set(writer.refused)
+        writer.check(second)
 
 
 def test_the_host_of_the_leader_goes_away_and_then_that_of_the_next(
@@ -233,9 +237,7 @@ def test_the_database_is_cut_off_from_all_and_comes_back(tmp_path: Path, stream:
         put(cluster, stream.part(2))
         put(cluster, stream.part(3))
         check(cluster, stream.wanted)
-        there = second.files("beside")
-        assert there.keys() >= set(writer.taken)
-        assert not there.keys() & set(writer.refused)
+        writer.check(second)
 
 
 def test_the_bucket_and_the_database_are_both_cut_off_and_come_back(
